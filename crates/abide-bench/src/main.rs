@@ -1,0 +1,113 @@
+//! Benchmarks of Abide, told as ratios.
+//!
+//! Times of one machine say little on another, and little on the same one an hour later. So contestants take turns within
+//! one run, and what is reported is how they compare.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark reports on a terminal")]
+
+mod append;
+mod guard;
+mod machine;
+mod race;
+mod script;
+mod start;
+mod tick;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+
+/// Runs the benchmarks, all of them unless some are named.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", version)]
+struct Arguments {
+    /// Which to run.
+    benchmarks: Vec<Benchmark>,
+    /// Few and short rounds: shows that it runs, not how fast.
+    #[arg(long)]
+    quick: bool,
+    /// One JSON document instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Objects in `tick` and `guard`.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    objects: u32,
+    /// Where stores are written, on the disk that is to be measured.
+    #[arg(long, default_value = "target/bench")]
+    dir: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Benchmark {
+    /// One declared mutation an object each tick: typed, checked, chained, flushed.
+    Tick,
+    /// A guard of three terms over the memory of every object.
+    Guard,
+    /// From the start of the binary to its first tick.
+    Start,
+}
+
+/// What was measured.
+#[derive(Serialize)]
+struct Report {
+    machine: machine::Machine,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tick: Option<race::Standings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guard: Option<guard::Guard>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<start::Start>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let report = match run(&arguments) {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("abide-bench: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if arguments.json {
+        println!("{:#}", serde_json::json!(report));
+    } else {
+        print!("{report}");
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(arguments: &Arguments) -> io::Result<Report> {
+    std::fs::create_dir_all(&arguments.dir)?;
+    let folder = tempfile::tempdir_in(&arguments.dir)?;
+    let wanted = |benchmark| arguments.benchmarks.is_empty() || arguments.benchmarks.contains(&benchmark);
+    let mut report = Report { machine: machine::look(folder.path())?, tick: None, guard: None, start: None };
+    if wanted(Benchmark::Tick) {
+        report.tick = Some(tick::run(folder.path(), arguments.objects, arguments.quick)?);
+    }
+    if wanted(Benchmark::Guard) {
+        report.guard = Some(guard::run(arguments.objects, arguments.quick)?);
+    }
+    if wanted(Benchmark::Start) {
+        report.start = Some(start::run(folder.path(), arguments.quick)?);
+    }
+    Ok(report)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.machine)?;
+        if let Some(tick) = &self.tick {
+            write!(f, "\ntick\n{tick}")?;
+        }
+        if let Some(guard) = &self.guard {
+            writeln!(f, "\nguard\n{guard}")?;
+        }
+        if let Some(start) = &self.start {
+            writeln!(f, "\nstart\n{start}")?;
+        }
+        Ok(())
+    }
+}

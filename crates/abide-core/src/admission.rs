@@ -1,0 +1,427 @@
+//! Admission: the one function that decides whether a mutation may change an object.
+
+use std::sync::Arc;
+
+use ed25519_dalek::{Signature as Ed25519, VerifyingKey};
+use minicbor::Encoder;
+
+use crate::expr::{Env, EvalError, Program};
+use crate::field::{Slot, StructType, untyped_to_json};
+use crate::policy::Policy;
+use crate::record::{Caller, Code, Event, Hash, Mutated, Place, Reason, Signature};
+use crate::schema::{Cost, Effect, Micro, Mutation, MutationIx, Schema};
+use crate::state::{State, Status, numeric};
+use crate::template;
+use crate::time::Timestamp;
+use crate::value::Value;
+
+/// A mutation that is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Which.
+    pub mutation: MutationIx,
+    /// For each argument, in the order of its type, a value; `Null` where none was given.
+    pub args: Vec<Value>,
+    /// Who asks.
+    pub caller: Caller,
+}
+
+/// The object that is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The schema in force.
+    pub schema: &'a Schema,
+    /// The policy in force.
+    pub policy: &'a Policy,
+    /// The hash of the object's genesis record.
+    pub genesis: Hash,
+    /// The state before.
+    pub state: &'a State,
+}
+
+/// Why a mutation was denied, and when the slope could pay for it if that is why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Denial {
+    /// Why.
+    pub reason: Reason,
+    /// When the slope can pay, if it ever can.
+    pub affordable_at: Option<Timestamp>,
+}
+
+/// Admits or denies a mutation. Pure and total: it changes nothing, and every request has an answer.
+///
+/// The checks are made in the order of [`Code`]; the first that fails is the denial.
+///
+/// # Errors
+/// A denial is a value: what failed, where, and the offending value.
+pub fn admit(subject: Subject<'_>, request: &Request, now: Timestamp) -> Result<Mutated, Box<Denial>> {
+    let Subject { schema, state, .. } = subject;
+    let mutation = mutation_of(schema, request.mutation)?;
+    check_status(state.status, &request.caller)?;
+    check_caller(subject, mutation, request)?;
+    let args = check_args(&mutation.args, &request.args)?;
+    let env = Env {
+        memory: &state.memory,
+        old_memory: &state.memory,
+        args: &args,
+        now,
+        caller: (request.caller.kind().name(), request.caller.name()),
+    };
+    if let Some(requires) = &mutation.requires
+        && !requires.holds(&env).map_err(|e| evaluation(schema, requires, &e))?
+    {
+        let place = Place::Expression(requires.source().into());
+        return Err(denial(Code::Requires, place, None, format!("`{}` requires `{}`", mutation.name, requires.source())));
+    }
+    let changes = changes(schema, mutation, &env)?;
+    let memory = with_changes(&state.memory, &changes);
+    check_invariants(schema, state, &memory, now)?;
+    let after = Env { memory: &memory, ..env };
+    let effect = mutation.effect.as_ref().map(|effect| check_effect(subject, effect, &after)).transpose()?;
+    let cost = charge(subject, mutation, &request.caller, &env)?;
+    check_drift(subject, &request.caller, &memory)?;
+    Ok(Mutated { mutation: request.mutation, caller: request.caller.clone(), rule: None, args, changes, cost, effect })
+}
+
+/// Whether the mutation's `ignore` drops an observation that says nothing new. What admission would deny is not dropped.
+#[must_use]
+pub fn ignores(subject: Subject<'_>, request: &Request, now: Timestamp) -> bool {
+    let Ok(mutation) = mutation_of(subject.schema, request.mutation) else { return false };
+    let Some(ignore) = &mutation.ignore else { return false };
+    if !matches!(request.caller, Caller::Observation(_))
+        || check_status(subject.state.status, &request.caller).is_err()
+        || check_caller(subject, mutation, request).is_err()
+    {
+        return false;
+    }
+    let Ok(args) = check_args(&mutation.args, &request.args) else { return false };
+    let memory = &subject.state.memory;
+    let env = Env { memory, old_memory: memory, args: &args, now, caller: ("observation", request.caller.name()) };
+    ignore.holds(&env).unwrap_or(false)
+}
+
+/// What an operator asks of an object itself, by signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorRequest {
+    /// What.
+    pub act: OperatorAct,
+    /// Over [`signed_bytes`] with the act's name and no mutation.
+    pub signature: Signature,
+}
+
+/// What an operator may ask of an object itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperatorAct {
+    /// The end of a quarantine.
+    Release,
+    /// The end of all change.
+    Seal,
+}
+
+impl OperatorAct {
+    /// As the signature covers it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Seal => "seal",
+        }
+    }
+
+    pub(crate) fn event(self, signature: Signature) -> Event {
+        match self {
+            Self::Release => Event::Release(signature),
+            Self::Seal => Event::Seal(signature),
+        }
+    }
+
+    /// Whether the status allows it.
+    ///
+    /// # Errors
+    /// A denial with [`Code::Status`].
+    pub fn check_status(self, status: Status) -> Result<(), Box<Denial>> {
+        let allowed = match self {
+            Self::Release => status == Status::Quarantined,
+            Self::Seal => !matches!(status, Status::Sealed | Status::Terminated),
+        };
+        if allowed {
+            return Ok(());
+        }
+        let message = match self {
+            Self::Release => format!("the object is {}: only a quarantined one can be released", status.name()),
+            Self::Seal => format!("the object is {} already", status.name()),
+        };
+        Err(denial(Code::Status, Place::Object, Some(status.name().to_owned()), message))
+    }
+}
+
+/// The bytes that an operator's signature covers: core deterministic CBOR of
+/// `["abide-operator/1", genesis hash, act, mutation or "", arguments, counter]`.
+#[must_use]
+pub fn signed_bytes(genesis: Hash, act: &str, mutation: Option<(&Mutation, &[Value])>, counter: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(160);
+    let mut e = Encoder::new(&mut bytes);
+    let name = mutation.map_or("", |(mutation, _)| &mutation.name);
+    let written = (|| {
+        e.array(6)?.str("abide-operator/1")?.bytes(&genesis.0)?.str(act)?.str(name)?;
+        match mutation {
+            Some((mutation, args)) => mutation.args.encode(args, &mut e),
+            None => e.map(0)?.ok()?,
+        }
+        e.u64(counter)?.ok()
+    })();
+    debug_assert!(written.is_ok(), "writing to a vector does not fail");
+    bytes
+}
+
+/// Checks an operator's signature over `bytes`, its key against the policy and its counter against the last.
+///
+/// # Errors
+/// A denial with [`Code::Signature`].
+pub fn check_signature(policy: &Policy, state: &State, signature: &Signature, bytes: &[u8]) -> Result<(), Box<Denial>> {
+    let deny = |message: String| Err(denial(Code::Signature, Place::Object, Some(signature.name.to_string()), message));
+    if policy.operator(&signature.key).is_none_or(|operator| operator.name != signature.name) {
+        return deny(format!("`{}` with this key is not an operator of this object", signature.name));
+    }
+    if let Some(last) = state.counters.get(&signature.key)
+        && signature.counter <= *last
+    {
+        return deny(format!("the counter {} is not above the last one recorded, {last}", signature.counter));
+    }
+    let verified = VerifyingKey::from_bytes(&signature.key)
+        .and_then(|key| key.verify_strict(bytes, &Ed25519::from_bytes(&signature.signature)));
+    if verified.is_err() {
+        return deny(format!("the signature of `{}` does not verify", signature.name));
+    }
+    Ok(())
+}
+
+fn mutation_of(schema: &Schema, ix: MutationIx) -> Result<&Mutation, Box<Denial>> {
+    schema.mutations.get(usize::from(ix.0)).ok_or_else(|| {
+        denial(Code::Argument, Place::Object, Some(ix.0.to_string()), "the schema has no such mutation".to_owned())
+    })
+}
+
+fn check_status(status: Status, caller: &Caller) -> Result<(), Box<Denial>> {
+    let allowed = match status {
+        Status::Incomplete | Status::Active | Status::Sleeping => true,
+        Status::Quarantined => matches!(caller, Caller::Observation(_) | Caller::Operator(_) | Caller::SafeState),
+        Status::Sealed | Status::Terminated => false,
+    };
+    if allowed {
+        return Ok(());
+    }
+    let message = match status {
+        Status::Quarantined => "a quarantined object admits observations and its operators only",
+        Status::Sealed => "a sealed object admits nothing",
+        _ => "a terminated object admits nothing",
+    };
+    Err(denial(Code::Status, Place::Object, Some(status.name().to_owned()), message.to_owned()))
+}
+
+fn check_caller(subject: Subject<'_>, mutation: &Mutation, request: &Request) -> Result<(), Box<Denial>> {
+    let kind = request.caller.kind();
+    if !kind.is_in(mutation.from) {
+        let message = format!("`{}` is not open to a caller of kind `{}`", mutation.name, kind.name());
+        return Err(denial(Code::Caller, Place::Object, Some(kind.name().to_owned()), message));
+    }
+    let Caller::Operator(signature) = &request.caller else { return Ok(()) };
+    let args = check_args(&mutation.args, &request.args)?;
+    let bytes = signed_bytes(subject.genesis, "mutate", Some((mutation, &args)), signature.counter);
+    check_signature(subject.policy, subject.state, signature, &bytes)
+}
+
+/// The arguments with defaults filled in, each of its type and within its bounds.
+///
+/// # Errors
+/// A denial that names the first argument that is not.
+pub fn check_args(ty: &StructType, given: &[Value]) -> Result<Vec<Value>, Box<Denial>> {
+    let mut args = Vec::with_capacity(ty.fields.len());
+    for (n, field) in ty.fields.iter().enumerate() {
+        let value = match given.get(n) {
+            None | Some(Value::Null) => field.ty.default.clone().unwrap_or(Value::Null),
+            Some(value) => field.ty.normalize(value.clone()),
+        };
+        let place = || Place::Argument(Arc::clone(&field.name));
+        if matches!(value, Value::Null) && !field.ty.nullable {
+            return Err(denial(Code::Argument, place(), None, format!("argument `{}` is missing", field.name)));
+        }
+        if let Err(violation) = field.ty.check(&value) {
+            let message = format!("argument `{}`: {}", field.name, violation.message);
+            return Err(denial(Code::Argument, place(), Some(violation.value), message));
+        }
+        args.push(value);
+    }
+    Ok(args)
+}
+
+/// The new values of `set`, all seen from the memory before; those that are not new are left out.
+fn changes(schema: &Schema, mutation: &Mutation, env: &Env<'_>) -> Result<Vec<(Slot, Value)>, Box<Denial>> {
+    let mut changes = Vec::with_capacity(mutation.set.len());
+    for (slot, program) in &mutation.set {
+        let value = program.eval(env).map_err(|e| evaluation(schema, program, &e))?;
+        let Some(field) = schema.memory.get(*slot) else { continue };
+        let value = field.ty.normalize(value);
+        if let Err(violation) = field.ty.check(&value) {
+            let message = format!("field `{}`: {}", field.name, violation.message);
+            return Err(denial(Code::Bounds, Place::Field(Arc::clone(&field.name)), Some(violation.value), message));
+        }
+        if env.memory.get(usize::from(slot.0)) != Some(&value) {
+            changes.push((*slot, value));
+        }
+    }
+    Ok(changes)
+}
+
+fn with_changes(memory: &[Value], changes: &[(Slot, Value)]) -> Vec<Value> {
+    let mut after = memory.to_vec();
+    for (slot, value) in changes {
+        if let Some(place) = after.get_mut(usize::from(slot.0)) {
+            *place = value.clone();
+        }
+    }
+    after
+}
+
+/// Every invariant, over a memory that is complete. A transition invariant needs a complete memory before, too.
+pub(crate) fn check_invariants(
+    schema: &Schema,
+    state: &State,
+    memory: &[Value],
+    now: Timestamp,
+) -> Result<(), Box<Denial>> {
+    if schema.invariants.is_empty() || !is_complete(schema, memory) {
+        return Ok(());
+    }
+    let env = Env { memory, old_memory: &state.memory, args: &[], now, caller: ("", "") };
+    let was_complete = is_complete(schema, &state.memory);
+    for invariant in schema.invariants.iter().filter(|i| !i.transition || was_complete) {
+        let source = invariant.expression.source();
+        if !invariant.expression.holds(&env).map_err(|e| evaluation(schema, &invariant.expression, &e))? {
+            let message = match &invariant.message {
+                Some(message) => format!("{message}: `{source}` would not hold"),
+                None => format!("the invariant `{source}` would not hold"),
+            };
+            return Err(denial(Code::Invariant, Place::Expression(source.into()), None, message));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn is_complete(schema: &Schema, memory: &[Value]) -> bool {
+    schema.memory.fields.iter().zip(memory).all(|(field, value)| field.ty.nullable || !matches!(value, Value::Null))
+}
+
+fn check_effect(
+    subject: Subject<'_>,
+    effect: &Effect,
+    env: &Env<'_>,
+) -> Result<Arc<[serde_json::Value]>, Box<Denial>> {
+    let call = format!("{}.{}", effect.interface, effect.function);
+    if subject.policy.grant(&effect.interface, &effect.function).is_none() {
+        let message = format!("no link grants this object `{call}`");
+        return Err(denial(Code::Effect, Place::Object, Some(call), message));
+    }
+    let most = usize::try_from(subject.policy.limits.effects).unwrap_or(usize::MAX);
+    if subject.state.effects.len() >= most {
+        let message = format!("{most} effects of this object wait for an outcome already");
+        return Err(denial(Code::Effect, Place::Object, Some(call), message));
+    }
+    let args: Result<Vec<_>, _> = effect.args.iter().map(|arg| template::json(arg, env)).collect();
+    args.map(Into::into).map_err(|(program, e)| evaluation(subject.schema, program, &e))
+}
+
+/// What the slope is charged: nothing, unless the object itself or a component asks.
+fn charge(subject: Subject<'_>, mutation: &Mutation, caller: &Caller, env: &Env<'_>) -> Result<Micro, Box<Denial>> {
+    if !matches!(caller, Caller::Rule | Caller::Behaviour | Caller::Component(_)) {
+        return Ok(0);
+    }
+    let cost = match &mutation.cost {
+        Cost::Constant(cost) => *cost,
+        Cost::Expression(program) => {
+            let value = program.eval(env).map_err(|e| evaluation(subject.schema, program, &e))?;
+            micro(&value).ok_or_else(|| {
+                let message = format!("the cost of `{}` must be a number from 0 to 1e12", mutation.name);
+                denial(Code::Evaluation, Place::Expression(program.source().into()), Some(untyped_to_json(&value).to_string()), message)
+            })?
+        }
+    };
+    let Some(bucket) = subject.state.bucket.filter(|_| cost > 0) else { return Ok(cost) };
+    if bucket.charge(cost, env.now).is_some() {
+        return Ok(cost);
+    }
+    let current = bucket.at(env.now);
+    let message =
+        format!("`{}` costs {}, and the trust slope holds {}", mutation.name, show_micro(cost), show_micro(current.level));
+    let mut denied = denial(Code::Slope, Place::Object, Some(show_micro(cost)), message);
+    denied.affordable_at = current.affords_at(cost);
+    Err(denied)
+}
+
+fn check_drift(subject: Subject<'_>, caller: &Caller, memory: &[Value]) -> Result<(), Box<Denial>> {
+    if matches!(caller, Caller::Operator(_)) {
+        return Ok(());
+    }
+    let Subject { schema, state, .. } = subject;
+    for (drift, from) in schema.trust_slope.drift.iter().zip(&state.drift_from) {
+        let Some(field) = schema.memory.get(drift.field) else { continue };
+        let Some(value) = memory.get(usize::from(drift.field.0)).and_then(numeric) else { continue };
+        if (value - from).abs() > drift.within {
+            let message = format!("field `{}` would drift to {value}, more than {} from {from}", field.name, drift.within);
+            return Err(denial(Code::Drift, Place::Field(Arc::clone(&field.name)), Some(value.to_string()), message));
+        }
+    }
+    Ok(())
+}
+
+/// An argument as a denial records it: cut to a text of 256 characters where it is longer.
+pub(crate) fn excerpt(value: &Value) -> Value {
+    let shown = match value {
+        Value::Str(text) if text.len() <= 256 => return value.clone(),
+        Value::Str(text) => text.to_string(),
+        Value::Bytes(_) | Value::List(_) | Value::Struct(_) | Value::Map(_) => untyped_to_json(value).to_string(),
+        _ => return value.clone(),
+    };
+    if shown.len() <= 256 {
+        return value.clone();
+    }
+    let cut: String = shown.chars().take(256).chain(['…']).collect();
+    Value::Str(cut.into())
+}
+
+/// A cost in millionths, rounded up; `None` when it is negative, not finite, or above 1e12.
+#[must_use]
+pub fn micro(value: &Value) -> Option<Micro> {
+    match value {
+        Value::Int(n) => u64::try_from(*n).ok().filter(|n| *n <= 1_000_000_000_000).map(|n| n * 1_000_000),
+        Value::Num(n) if n.is_finite() && *n >= 0.0 && *n <= 1e12 => {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds are checked above")]
+            let up = (n * 1e6).ceil() as u64;
+            Some(up)
+        }
+        _ => None,
+    }
+}
+
+/// Millionths as a decimal number, without trailing zeros.
+#[must_use]
+pub fn show_micro(value: Micro) -> String {
+    let (whole, rest) = (value / 1_000_000, value % 1_000_000);
+    if rest == 0 {
+        return whole.to_string();
+    }
+    format!("{whole}.{rest:06}").trim_end_matches('0').to_owned()
+}
+
+pub(crate) fn evaluation(schema: &Schema, program: &Program, error: &EvalError) -> Box<Denial> {
+    let place = match error.gap.and_then(|slot| schema.memory.get(slot)) {
+        Some(field) => Place::Field(Arc::clone(&field.name)),
+        None => Place::Expression(program.source().into()),
+    };
+    denial(Code::Evaluation, place, None, format!("`{}`: {}", program.source(), error.message))
+}
+
+pub(crate) fn denial(code: Code, place: Place, value: Option<String>, message: String) -> Box<Denial> {
+    let reason = Reason { code, place, value: value.map(Into::into), message: message.into() };
+    Box::new(Denial { reason, affordable_at: None })
+}

@@ -1,0 +1,155 @@
+//! An object: its identity, what is in force for it, its state, and the end of its lineage.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::frame::Frame;
+use crate::policy::Policy;
+use crate::record::encode::encode;
+use crate::record::{Event, Genesis, Hash, Record};
+use crate::schema::Schema;
+use crate::slope::Allotment;
+use crate::state::State;
+use crate::time::{Span, Timestamp};
+
+/// One object as its lineage left it.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Its id, unique on its host.
+    pub id: Arc<str>,
+    /// Its number in the log: the order of its genesis, from 1. The host itself is 0.
+    pub number: u32,
+    /// The schema in force.
+    pub schema: Arc<Schema>,
+    /// The policy in force.
+    pub policy: Arc<Policy>,
+    /// The hash of its genesis record.
+    pub genesis: Hash,
+    /// Its parent's id.
+    pub parent: Option<Arc<str>>,
+    /// How many generations stand above it.
+    pub depth: u32,
+    /// What it was given out of its parent's slope.
+    pub allotment: Option<Allotment>,
+    /// See [`State`].
+    pub state: State,
+    /// How many records its lineage has.
+    pub length: u64,
+    /// The hash of the last one.
+    pub head: Hash,
+    /// The time of the last one.
+    pub changed_at: Timestamp,
+    /// The number of the record that put the schema in force.
+    pub force: u64,
+}
+
+impl Object {
+    /// Begins an object: its genesis record goes into the frame.
+    #[must_use]
+    pub fn begin(id: Arc<str>, number: u32, schema: Arc<Schema>, genesis: Genesis, clock: Clock, frame: &mut Frame) -> Self {
+        let mut object = Self::bound(id, number, schema, &genesis, Hash::default(), clock.time);
+        object.length = 0;
+        object.push(Event::Genesis(Box::new(genesis)), clock, frame);
+        object.genesis = object.head;
+        object
+    }
+
+    /// The object that a recorded genesis begins.
+    #[must_use]
+    pub fn bound(id: Arc<str>, number: u32, schema: Arc<Schema>, genesis: &Genesis, hash: Hash, at: Timestamp) -> Self {
+        Self {
+            id,
+            number,
+            policy: Arc::new(genesis.policy.clone()),
+            genesis: hash,
+            parent: genesis.parent.as_ref().map(|(parent, _)| Arc::clone(parent)),
+            depth: genesis.depth,
+            allotment: genesis.allotment,
+            state: State::new(&schema, genesis, at),
+            schema,
+            length: 1,
+            head: hash,
+            changed_at: at,
+            force: 0,
+        }
+    }
+
+    /// Records an event: counted denials go before it, then it is encoded, hashed and folded into the state.
+    pub(crate) fn record(&mut self, event: Event, clock: Clock, frame: &mut Frame) {
+        self.record_pending(clock, frame);
+        self.push(event, clock, frame);
+    }
+
+    /// Records the denials that are counted and not recorded yet.
+    pub(crate) fn record_pending(&mut self, clock: Clock, frame: &mut Frame) {
+        let counted = frame.counted_for_next(std::mem::take(&mut self.state.pending));
+        if !counted.is_empty() {
+            self.push(Event::Denials(counted), clock, frame);
+        }
+    }
+
+    /// Records that a child ended, and takes back what it leaves of the slope.
+    pub fn end_child(&mut self, child: Arc<str>, part: Allotment, clock: Clock, frame: &mut Frame) {
+        self.record(Event::ChildEnded { child, part }, clock, frame);
+    }
+
+    /// What the object, which ends at `at`, leaves of what its parent gave it: less what its own children still have.
+    #[must_use]
+    pub fn leaves(&self, at: Timestamp) -> Allotment {
+        let held = self.state.children.values();
+        let (budget, refill) =
+            held.fold((0u64, 0u64), |sum, part| (sum.0.saturating_add(part.budget), sum.1.saturating_add(part.refill)));
+        let level = self.state.bucket.map_or(0, |bucket| bucket.at(at).level);
+        match self.allotment {
+            Some(given) => Allotment {
+                budget: given.budget.saturating_sub(budget),
+                level,
+                refill: given.refill.saturating_sub(refill),
+                per: given.per,
+            },
+            None => Allotment { budget: 0, level: 0, refill: 0, per: Span::ZERO },
+        }
+    }
+
+    /// Folds a record that was read back: its hash, and the record.
+    pub fn fold(&mut self, record: &Record, hash: Hash) {
+        debug_assert_eq!(record.seq, self.length, "a lineage is folded in order");
+        self.advance(record, hash);
+    }
+
+    fn push(&mut self, event: Event, clock: Clock, frame: &mut Frame) {
+        let prev = (self.length > 0).then_some(self.head);
+        let record = Record {
+            object: Arc::clone(&self.id),
+            seq: self.length,
+            prev,
+            tick: clock.tick,
+            time: clock.time,
+            force: self.force,
+            event,
+        };
+        let schema = &self.schema;
+        let hash = frame.push(self.number, |out| encode(&record, Some(schema), out));
+        if matches!(record.event, Event::Denials(_)) {
+            // The counts were folded when they were counted; folding their record again would count them twice.
+            self.step(hash, record.time);
+        } else {
+            self.advance(&record, hash);
+        }
+        frame.note(self.number, record);
+    }
+
+    fn advance(&mut self, record: &Record, hash: Hash) {
+        match &record.event {
+            Event::Policy(policy) => self.policy = Arc::new((**policy).clone()),
+            _ => self.state.apply(&self.schema, record, hash),
+        }
+        self.step(hash, record.time);
+    }
+
+    fn step(&mut self, hash: Hash, at: Timestamp) {
+        self.head = hash;
+        self.length += 1;
+        self.changed_at = at;
+    }
+}

@@ -1,0 +1,479 @@
+//! A host: its engine, its log, and what stands between them. One tick at a time, whoever drives the clock.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use abide_core::clock::Clock;
+use abide_core::cycle::{Input, Verdict};
+use abide_core::engine::{Arrival, BeginError, Engine, FoldError};
+use abide_core::field::Slot;
+use abide_core::frame::Frame;
+use abide_core::policy::Policy;
+use abide_core::record::HostGenesis;
+use abide_core::schema::Schema;
+use abide_core::time::Timestamp;
+use abide_core::value::Value;
+use abide_store::{
+    AppendError, Commit, Disk, Entry, FileDisk, Frames, Log, LogOptions, LogReader, OpenError, Position, ReadError, Snapshot,
+    SnapshotError,
+};
+
+use crate::ask::{AskError, observation};
+use crate::effect;
+use crate::keys::{Keys, KeysError};
+
+/// Records after which a snapshot is written, so that a start has at most this many to fold.
+const SNAPSHOT_EVERY_RECORDS: usize = 250_000;
+
+/// Why a host cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A record of the log does not follow those before it.
+    #[error("the log is damaged at record {leaf}: {source}; nothing was changed: restore the data folder from a copy")]
+    Fold {
+        /// The record's number in the log.
+        leaf: u64,
+        /// Why not.
+        #[source]
+        source: FoldError,
+    },
+    /// A commit did not reach the disk. The host writes no more.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// A snapshot did not reach the disk.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A key is missing or malformed.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// An object cannot begin.
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+    /// An observation names what is not there.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The store was made with another kind of clock.
+    #[error("the store has {had} clock, and this run has {has} clock; give this run a data folder of its own")]
+    ClockKind {
+        /// The store's.
+        had: &'static str,
+        /// The run's.
+        has: &'static str,
+    },
+    /// Another identity made the store.
+    #[error("the store belongs to the host `{had}`, and the keys in use are those of `{has}`; use its own keys (`--keys`)")]
+    Identity {
+        /// The store's.
+        had: Arc<str>,
+        /// The keys'.
+        has: Arc<str>,
+    },
+    /// An object's inbox is full.
+    #[error("the inbox of `{object}` is full: {waiting} wait for the next tick already; ask again after it")]
+    InboxFull {
+        /// Whose.
+        object: Arc<str>,
+        /// How many wait.
+        waiting: usize,
+    },
+}
+
+/// What one tick came to.
+#[derive(Debug)]
+pub struct Ticked {
+    /// The tick.
+    pub clock: Clock,
+    /// How many records it made.
+    pub records: usize,
+    /// What became of each input, by its ticket.
+    pub verdicts: Vec<(u64, Verdict)>,
+    /// The effects it ordered, which are now durable.
+    pub effects: Vec<effect::Request>,
+}
+
+/// A running host.
+///
+/// ```
+/// use abide_core::time::Timestamp;
+/// use abide_host::{Host, keys::Keys};
+///
+/// let folder = tempfile::tempdir()?;
+/// let keys = Keys::open(&folder.path().join("keys"))?;
+/// let start: Timestamp = "2026-01-01T00:00:00Z".parse()?;
+/// let mut host = Host::open_folder(&folder.path().join("data"), &keys, false, start)?;
+/// host.add_object("lamp", r"
+/// schema: abide/v1
+/// name: lamp
+/// version: 1.0.0
+/// fields: { lux: { type: number, minimum: 0, maximum: 200000 }, on: { type: boolean, default: false } }
+/// mutations:
+///   observe: { from: [observation], args: { lux: { $ref: '#/fields/lux' } }, set: { lux: args.lux } }
+///   switch: { from: [rule], args: { on: { $ref: '#/fields/on' } }, set: { on: args.on } }
+/// rules:
+///   - { name: dark, when: self.lux < 10 && !self.on, then: { mutate: switch, args: { on: true } } }
+/// ")?;
+/// host.observe("lamp", "observe", &serde_json::json!({ "lux": 3 }))?;
+/// host.tick(start.saturating_add(abide_core::time::Span::from_secs(1)))?;
+/// assert_eq!(host.memory("lamp"), Some(serde_json::json!({ "lux": 3.0, "on": true })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Host {
+    engine: Engine,
+    frame: Frame,
+    log: Log,
+    inbox: Vec<Arrival>,
+    waiting: BTreeMap<u32, usize>,
+    tickets: u64,
+    unsnapped: usize,
+    late_ticks: u64,
+    recovered: Recovered,
+}
+
+/// What opening a host came upon.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// Whether the store was there before.
+    pub existed: bool,
+    /// Records that were folded onto the snapshot.
+    pub records: u64,
+    /// Bytes of a torn tail that were cut off.
+    pub cut_bytes: u64,
+}
+
+impl Host {
+    /// Opens the host in a data folder, or makes one there.
+    ///
+    /// # Errors
+    /// When the store is in use, damaged, or of another host or clock.
+    pub fn open_folder(folder: &Path, keys: &Keys, replayed: bool, start: Timestamp) -> Result<Self, HostError> {
+        Self::open(Arc::new(FileDisk::new(folder)), keys, replayed, start)
+    }
+
+    /// Opens the host on a disk, or makes one there. `replayed` says whether sources drive the clock; `start` is the time
+    /// of a new host's first record.
+    ///
+    /// # Errors
+    /// As [`Host::open_folder`].
+    pub fn open(disk: Arc<dyn Disk>, keys: &Keys, replayed: bool, start: Timestamp) -> Result<Self, HostError> {
+        let genesis = keys.host_genesis(replayed)?;
+        let options = LogOptions::new(keys.signer()?);
+        match Log::open(Arc::clone(&disk), options.clone()) {
+            Ok((log, recovery)) => {
+                let (engine, records) = match recover(recovery.snapshot.as_ref(), |from| log.frames(from))? {
+                    Some(recovered) => recovered,
+                    None => return Self::create(log, genesis, start),
+                };
+                check_same_host(engine.host(), &genesis)?;
+                let recovered = Recovered { existed: true, records, cut_bytes: recovery.cut_bytes };
+                Ok(Self::new(engine, log, recovered))
+            }
+            Err(OpenError::Missing { .. }) => Self::create(Log::create(disk, options)?, genesis, start),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn create(log: Log, genesis: HostGenesis, start: Timestamp) -> Result<Self, HostError> {
+        let mut frame = Frame::new(Arc::clone(&genesis.identity));
+        let engine = Engine::begin(genesis, Clock { tick: 0, time: start }, &mut frame);
+        let mut host = Self { frame, ..Self::new(engine, log, Recovered::default()) };
+        host.commit()?;
+        Ok(host)
+    }
+
+    fn new(engine: Engine, log: Log, recovered: Recovered) -> Self {
+        let frame = Frame::new(Arc::clone(&engine.host().identity));
+        let unsnapped = usize::try_from(recovered.records).unwrap_or(usize::MAX);
+        Self { engine, frame, log, inbox: Vec::new(), waiting: BTreeMap::new(), tickets: 0, unsnapped, late_ticks: 0, recovered }
+    }
+
+    /// What opening it came upon.
+    #[must_use]
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// The objects and their states.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The log, to be read.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Evaluates every rule of every object at every tick: see [`Engine::evaluate_all`].
+    pub fn evaluate_all(&mut self, all: bool) {
+        self.engine.evaluate_all(all);
+    }
+
+    /// When something is due next.
+    pub fn next_due(&mut self) -> Option<Timestamp> {
+        self.engine.next_due()
+    }
+
+    /// The time of the last tick.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        self.engine.clock().time
+    }
+
+    /// Begins an object with its schema's text and no first values, no operators and no links.
+    ///
+    /// # Errors
+    /// When the schema has errors, or the object cannot begin.
+    pub fn add_object(&mut self, id: &str, schema: &str) -> Result<(), HostError> {
+        let (schema, _) = Schema::load(schema).map_err(|diagnostics| AskError::Schema(diagnostics.into()))?;
+        let beginning = Beginning { id: id.into(), schema: Arc::new(schema), policy: Policy::default(), values: Vec::new() };
+        self.begin(&[], &[beginning])
+    }
+
+    /// Begins objects, all or none, in one commit of its own, and makes schemas known that their children may have. When
+    /// nothing is new, nothing is committed.
+    ///
+    /// # Errors
+    /// When one of the objects cannot begin; then none does.
+    pub fn begin(&mut self, schemas: &[Arc<Schema>], beginnings: &[Beginning]) -> Result<(), HostError> {
+        for one in beginnings {
+            self.engine.check_beginning(&one.id, &one.schema, &one.values)?;
+        }
+        let known = |schema: &Arc<Schema>| self.engine.schemas().contains_key(&abide_core::record::Hash(schema.digest));
+        if beginnings.is_empty() && schemas.iter().all(known) {
+            return Ok(());
+        }
+        let clock = self.engine.clock();
+        let clock = clock.next(clock.time);
+        self.engine.set_clock(clock);
+        self.frame.clear(clock);
+        for schema in schemas {
+            self.engine.know(Arc::clone(schema), &mut self.frame);
+        }
+        for one in beginnings {
+            let (id, schema) = (Arc::clone(&one.id), Arc::clone(&one.schema));
+            self.engine.begin_object(id, schema, one.policy.clone(), one.values.clone(), &mut self.frame)?;
+        }
+        self.commit()
+    }
+
+    /// Leaves the store as a clean stop should: what is counted and not recorded is kept, and a snapshot.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn finish(&mut self) -> Result<(), HostError> {
+        if !self.engine.host().replayed {
+            let clock = self.engine.clock();
+            self.frame.clear(clock);
+            self.engine.save_progress(&mut self.frame);
+            self.commit()?;
+        }
+        self.snapshot()
+    }
+
+    /// How many ticks came late since the start.
+    #[must_use]
+    pub fn late_ticks(&self) -> u64 {
+        self.late_ticks
+    }
+
+    pub(crate) fn count_late(&mut self, ticks: u64) {
+        self.late_ticks += ticks;
+    }
+
+    /// Puts an observation in an object's inbox, its arguments given as a JSON object.
+    ///
+    /// # Errors
+    /// When the object, the mutation or an argument does not exist, or the inbox is full.
+    pub fn observe(&mut self, object: &str, mutation: &str, args: &serde_json::Value) -> Result<u64, HostError> {
+        let (number, request) = observation(&self.engine, object, mutation, args, "host")?;
+        self.submit(number, Input::Ask(request))
+    }
+
+    /// Puts something in an object's inbox; the ticket finds its verdict.
+    ///
+    /// # Errors
+    /// When the inbox is full.
+    pub fn submit(&mut self, object: u32, input: Input) -> Result<u64, HostError> {
+        let bounded = !matches!(input, Input::Outcome(..) | Input::Policy(_));
+        let waiting = self.waiting.entry(object).or_default();
+        let bound = self.engine.by_number(object).map_or(0, |o| usize::try_from(o.policy.limits.inbox).unwrap_or(usize::MAX));
+        if bounded && *waiting >= bound {
+            let object = self.engine.by_number(object).map_or_else(|| "?".into(), |o| Arc::clone(&o.id));
+            return Err(HostError::InboxFull { object, waiting: *waiting });
+        }
+        *waiting += usize::from(bounded);
+        self.tickets += 1;
+        self.inbox.push(Arrival { object, input, ticket: self.tickets });
+        Ok(self.tickets)
+    }
+
+    /// How much of an object's inbox is still free.
+    #[must_use]
+    pub fn room(&self, object: u32) -> usize {
+        let bound = self.engine.by_number(object).map_or(0, |o| usize::try_from(o.policy.limits.inbox).unwrap_or(usize::MAX));
+        bound.saturating_sub(self.waiting.get(&object).copied().unwrap_or(0))
+    }
+
+    /// One tick at that time, with what is in the inboxes.
+    ///
+    /// # Errors
+    /// When the commit fails: the host is then of no further use.
+    pub fn tick(&mut self, time: Timestamp) -> Result<Ticked, HostError> {
+        self.tick_with(time, Vec::new(), None)
+    }
+
+    /// One tick, with what the sources' cursors are after it, and since when the host did not tick, if it paused.
+    ///
+    /// # Errors
+    /// As [`Host::tick`].
+    pub fn tick_with(
+        &mut self,
+        time: Timestamp,
+        cursors: Vec<(Arc<str>, Arc<[u8]>)>,
+        paused_since: Option<Timestamp>,
+    ) -> Result<Ticked, HostError> {
+        let clock = self.engine.clock().next(time);
+        self.waiting.clear();
+        let verdicts = self.engine.tick(clock, &mut self.inbox, cursors, paused_since, &mut self.frame);
+        self.commit()?;
+        let effects = self.frame.effects.iter().filter_map(|(object, seq)| self.effect(*object, *seq)).collect();
+        Ok(Ticked { clock, records: self.frame.entries.len(), verdicts, effects })
+    }
+
+    /// Effects that were ordered and have no outcome yet, in the order of objects and records.
+    #[must_use]
+    pub fn pending_effects(&self) -> Vec<effect::Request> {
+        let objects = self.engine.objects().iter();
+        objects.flat_map(|o| o.state.effects.keys().filter_map(|seq| self.effect(o.number, *seq))).collect()
+    }
+
+    /// Keeps a snapshot, so that the next start is quick. It may be skipped: the log alone is enough.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn snapshot(&mut self) -> Result<(), HostError> {
+        if self.unsnapped > 0 {
+            self.log.write_snapshot(&self.engine.snapshot())?;
+            self.unsnapped = 0;
+        }
+        Ok(())
+    }
+
+    /// An object's memory as JSON.
+    #[must_use]
+    pub fn memory(&self, object: &str) -> Option<serde_json::Value> {
+        let object = self.engine.object(object)?;
+        Some(object.schema.memory.to_json(&object.state.memory))
+    }
+
+    fn effect(&self, object: u32, seq: u64) -> Option<effect::Request> {
+        let object = self.engine.by_number(object)?;
+        let pending = object.state.effects.get(&seq)?;
+        let declared = object.schema.mutations.get(usize::from(pending.mutation.0))?.effect.as_ref()?;
+        let grant = object.policy.grant(&declared.interface, &declared.function);
+        Some(effect::Request {
+            key: pending.key.0,
+            seq,
+            object: Arc::clone(&object.id),
+            target: grant.map_or_else(|| "".into(), |grant| Arc::clone(&grant.target)),
+            interface: Arc::clone(&declared.interface),
+            function: Arc::clone(&declared.function),
+            args: Arc::clone(&pending.args),
+            tick: pending.tick,
+            time: pending.time,
+            valid_until: pending.time.saturating_add(declared.valid_for),
+            timeout: declared.timeout,
+            retries: declared.retries,
+            simulated: false,
+        })
+    }
+
+    fn commit(&mut self) -> Result<(), HostError> {
+        if self.frame.is_empty() {
+            return Ok(());
+        }
+        let frame = &self.frame;
+        let entries = frame.entries.iter().map(|entry| Entry {
+            object: entry.object,
+            bytes: frame.record(entry),
+            hash: entry.hash.0,
+        });
+        self.log.append(Commit { tick: frame.clock.tick, time: frame.clock.time.0, entries })?;
+        self.unsnapped += self.frame.entries.len();
+        if self.unsnapped >= SNAPSHOT_EVERY_RECORDS {
+            self.snapshot()?;
+        }
+        Ok(())
+    }
+}
+
+/// An object to begin.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its schema.
+    pub schema: Arc<Schema>,
+    /// Its policy.
+    pub policy: Policy,
+    /// Its first values.
+    pub values: Vec<(Slot, Value)>,
+}
+
+/// The engine that a log comes to, and how many records were folded onto the snapshot; `None` for a log without records.
+pub(crate) fn recover<'a>(
+    snapshot: Option<&Snapshot>,
+    frames: impl Fn(Position) -> Frames<'a>,
+) -> Result<Option<(Engine, u64)>, HostError> {
+    let restored = snapshot.and_then(|snapshot| Some((Engine::restore(&snapshot.state).ok()?, snapshot.position)));
+    let (mut engine, from) = restored.map_or((None, Position::START), |(engine, position)| (Some(engine), position));
+    let mut folded = 0;
+    for frame in frames(from) {
+        for record in frame?.records() {
+            let at = |source| HostError::Fold { leaf: record.leaf, source };
+            match &mut engine {
+                None => engine = Some(Engine::recover(record.bytes).map_err(at)?),
+                Some(engine) => engine.fold(record.bytes, abide_core::record::Hash(record.hash())).map_err(at)?,
+            }
+            folded += 1;
+        }
+    }
+    Ok(engine.map(|engine| (engine, folded)))
+}
+
+/// Whether a replayed source drives the clock of the host in a data folder.
+///
+/// # Errors
+/// When there is no store, or it cannot be read.
+pub fn is_replayed(folder: &Path) -> Result<bool, HostError> {
+    let reader = LogReader::open(Arc::new(FileDisk::new(folder)))?;
+    Ok(engine_of(&reader)?.is_some_and(|engine| engine.host().replayed))
+}
+
+/// The engine that a reader's log comes to; `None` for a log without records.
+///
+/// # Errors
+/// When the log cannot be read, or its records do not follow one another.
+pub fn engine_of(reader: &LogReader) -> Result<Option<Engine>, HostError> {
+    Ok(recover(reader.snapshot(), |from| reader.frames(from))?.map(|(engine, _)| engine))
+}
+
+fn check_same_host(had: &HostGenesis, has: &HostGenesis) -> Result<(), HostError> {
+    if had.identity != has.identity {
+        return Err(HostError::Identity { had: Arc::clone(&had.identity), has: Arc::clone(&has.identity) });
+    }
+    if had.replayed != has.replayed {
+        let name = |replayed| if replayed { "a replayed" } else { "a real-time" };
+        return Err(HostError::ClockKind { had: name(had.replayed), has: name(has.replayed) });
+    }
+    Ok(())
+}

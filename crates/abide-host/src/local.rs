@@ -1,0 +1,320 @@
+//! The local API: a socket in the data folder, over which the command line asks things of a running host.
+//!
+//! One request and one answer a connection, each a line of JSON. A request is `{"op": …}` with `op` one of `status`,
+//! `observe`, `mutate`, `release`, `seal`; the answer to all but `status` comes after the flush of the tick that
+//! took it. The same requests are answered by [`ask`] when no host runs.
+
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use abide_core::admission::{OperatorAct, OperatorRequest, Request};
+use abide_core::cycle::{Input, Verdict};
+use abide_core::record::{Caller, Hash, Signature};
+use abide_core::time::{Span, Timestamp};
+use serde_json::{Value as Json, json};
+
+use crate::ask::{self, AskError};
+use crate::host::{Host, HostError};
+use crate::keys::Keys;
+
+/// The socket's name in the data folder.
+pub const SOCKET: &str = "host.sock";
+
+/// Most bytes of a request.
+const REQUEST_BYTES_MAX: u64 = 1 << 20;
+/// Connections served at once.
+const CONNECTIONS_MAX: usize = 64;
+/// How long a connection may take to send its request, and a host to answer it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+pub struct Call {
+    body: Json,
+    answer: SyncSender<Json>,
+}
+
+/// The socket of a running host. It is removed when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    path: PathBuf,
+    calls: Receiver<Call>,
+    waiting: Vec<(u64, SyncSender<Json>)>,
+}
+
+/// Why the local API cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// The socket cannot be made or used.
+    #[error("cannot {operation} the host's socket `{}`: {source}", path.display())]
+    Socket {
+        /// What was tried.
+        operation: &'static str,
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The host's answer is not one.
+    #[error("the host's answer is not one that this version knows: {0}; run the same version on both sides")]
+    Answer(String),
+    /// The host refused the request.
+    #[error("{0}")]
+    Refused(String),
+    /// The host that was opened for the request failed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+impl Server {
+    /// Listens in a data folder. Whoever holds the store's lock may replace a socket that a host left behind.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub fn listen(folder: &Path) -> Result<Self, LocalError> {
+        let path = folder.join(SOCKET);
+        let at = |operation| {
+            let path = path.clone();
+            move |source| LocalError::Socket { operation, path, source }
+        };
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("replace")(error)),
+            _ => {}
+        }
+        let listener = short_path(folder, |short| UnixListener::bind(short)).map_err(at("open"))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(at("protect"))?;
+        let (sender, calls) = channel();
+        thread::spawn(move || accept(&listener, &sender));
+        Ok(Self { path, calls, waiting: Vec::new() })
+    }
+
+    /// Puts the requests that came in into the inboxes; those that need no tick are answered at once.
+    pub fn take(&mut self, host: &mut Host) {
+        while let Ok(call) = self.calls.try_recv() {
+            self.take_one(host, call);
+        }
+    }
+
+    /// Waits at most so long for a request. Whether one came.
+    pub fn wait(&mut self, host: &mut Host, most: Duration) -> bool {
+        let Ok(call) = self.calls.recv_timeout(most) else { return false };
+        self.take_one(host, call);
+        true
+    }
+
+    /// Answers the requests whose verdicts a tick gave.
+    pub fn answer(&mut self, verdicts: &[(u64, Verdict)]) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        for (ticket, verdict) in verdicts {
+            if let Some(found) = self.waiting.iter().position(|(waiting, _)| waiting == ticket) {
+                let (_, answer) = self.waiting.swap_remove(found);
+                // Whoever asked may have gone; the record stands all the same.
+                let _ = answer.send(verdict_json(verdict));
+            }
+        }
+    }
+
+    fn take_one(&mut self, host: &mut Host, call: Call) {
+        match submit(host, &call.body) {
+            Ok(Submitted::Waits(ticket)) => self.waiting.push((ticket, call.answer)),
+            Ok(Submitted::Answered(answer)) => drop(call.answer.send(answer)),
+            Err(error) => drop(call.answer.send(json!({ "error": error.to_string() }))),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Asks the host of a data folder: the running one over its socket; else one that is opened for this request alone, for
+/// one tick.
+///
+/// # Errors
+/// When the host refuses the request (an object that does not exist, a full inbox), or the store cannot be used.
+pub fn ask(folder: &Path, keys: &Keys, body: &Json, wall_clock: Timestamp) -> Result<Json, LocalError> {
+    if let Some(stream) = connect(folder) {
+        return ask_running(stream, folder, body);
+    }
+    let replayed = crate::host::is_replayed(folder)?;
+    let mut host = Host::open_folder(folder, keys, replayed, wall_clock)?;
+    let ticket = match submit(&mut host, body).map_err(|error| LocalError::Refused(error.to_string()))? {
+        Submitted::Waits(ticket) => ticket,
+        Submitted::Answered(answer) => return Ok(answer),
+    };
+    // A replayed clock belongs to its sources: a request between two runs goes just after what was last recorded.
+    let time = if replayed { host.time().saturating_add(Span::from_millis(1)) } else { wall_clock };
+    let ticked = host.tick(time)?;
+    host.finish()?;
+    let verdict = ticked.verdicts.iter().find(|(t, _)| *t == ticket).map(|(_, verdict)| verdict_json(verdict));
+    verdict.ok_or_else(|| LocalError::Answer("no verdict".to_owned()))
+}
+
+/// The status of the host that runs on a data folder; `None` when none does.
+#[must_use]
+pub fn status(folder: &Path) -> Option<Json> {
+    ask_running(connect(folder)?, folder, &json!({ "op": "status" })).ok()
+}
+
+/// What became of a request.
+enum Submitted {
+    /// Its verdict comes with the next tick.
+    Waits(u64),
+    /// It needed no tick.
+    Answered(Json),
+}
+
+fn submit(host: &mut Host, body: &Json) -> Result<Submitted, HostError> {
+    let text = |name: &str| body.get(name).and_then(Json::as_str).unwrap_or_default();
+    let args = body.get("args").cloned().unwrap_or_else(|| json!({}));
+    let op = text("op");
+    let (number, input) = match op {
+        "status" => return Ok(Submitted::Answered(status_json(host))),
+        "observe" => {
+            let (number, request) = ask::observation(host.engine(), text("object"), text("mutation"), &args, "cli")?;
+            (number, Input::Ask(request))
+        }
+        "mutate" => {
+            let object = ask::object(host.engine(), text("object"))?;
+            let (ix, mutation) = ask::mutation(&object.schema, text("mutation"))?;
+            let args = ask::args_from_json(mutation, &args)?;
+            let caller = Caller::Operator(Box::new(signature(body).ok_or(AskError::Shape)?));
+            (object.number, Input::Ask(Request { mutation: ix, args, caller }))
+        }
+        "release" | "seal" => {
+            let object = ask::object(host.engine(), text("object"))?;
+            let act = if op == "release" { OperatorAct::Release } else { OperatorAct::Seal };
+            let signature = signature(body).ok_or(AskError::Shape)?;
+            (object.number, Input::Operate(OperatorRequest { act, signature }))
+        }
+        other => return Ok(Submitted::Answered(json!({ "error": format!("`{other}` is not a request") }))),
+    };
+    host.submit(number, input).map(Submitted::Waits)
+}
+
+fn status_json(host: &Host) -> Json {
+    let clock = host.engine().clock();
+    json!({
+        "running": true,
+        "identity": &*host.engine().host().identity,
+        "replayed": host.engine().host().replayed,
+        "objects": host.engine().objects().len(),
+        "tick": clock.tick,
+        "time": clock.time.to_string(),
+        "records": host.log().checkpoint().map_or(0, |checkpoint| checkpoint.size),
+        "late_ticks": host.late_ticks(),
+    })
+}
+
+fn verdict_json(verdict: &Verdict) -> Json {
+    match verdict {
+        Verdict::Recorded(seq) => json!({ "verdict": "recorded", "seq": seq }),
+        Verdict::Ignored => json!({ "verdict": "ignored" }),
+        Verdict::Denied(reason) => json!({ "verdict": "denied", "reason": reason.to_json() }),
+    }
+}
+
+/// A signature as a request carries it.
+#[must_use]
+pub fn signature_json(signature: &Signature) -> Json {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    json!({
+        "name": &*signature.name,
+        "key": hex(&signature.key),
+        "counter": signature.counter,
+        "signature": hex(&signature.signature),
+    })
+}
+
+fn signature(body: &Json) -> Option<Signature> {
+    let given = body.get("signature")?;
+    let text = given.get("signature")?.as_str()?;
+    let (first, second) = text.split_at_checked(64)?;
+    let mut bytes = [0; 64];
+    for (to, from) in bytes.iter_mut().zip(Hash::from_hex(first)?.0.into_iter().chain(Hash::from_hex(second)?.0)) {
+        *to = from;
+    }
+    Some(Signature {
+        name: given.get("name")?.as_str()?.into(),
+        key: Hash::from_hex(given.get("key")?.as_str()?)?.0,
+        counter: given.get("counter")?.as_u64()?,
+        signature: bytes,
+    })
+}
+
+fn connect(folder: &Path) -> Option<UnixStream> {
+    short_path(folder, |short| UnixStream::connect(short)).ok()
+}
+
+fn ask_running(mut stream: UnixStream, folder: &Path, body: &Json) -> Result<Json, LocalError> {
+    let at = |operation| move |source| LocalError::Socket { operation, path: folder.join(SOCKET), source };
+    stream.set_read_timeout(Some(PATIENCE)).map_err(at("wait at"))?;
+    stream.write_all(format!("{body}\n").as_bytes()).map_err(at("write to"))?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).map_err(at("read from"))?;
+    let answer: Json = serde_json::from_str(&line).map_err(|_| LocalError::Answer(line))?;
+    match answer.get("error").and_then(Json::as_str) {
+        Some(error) => Err(LocalError::Refused(error.to_owned())),
+        None => Ok(answer),
+    }
+}
+
+/// A socket's path has at most 107 bytes; through the folder's descriptor, a folder may be as deep as it likes.
+fn short_path<T>(folder: &Path, run: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let descriptor = fs::File::open(folder)?;
+    run(&Path::new("/proc/self/fd").join(descriptor.as_raw_fd().to_string()).join(SOCKET))
+}
+
+fn accept(listener: &UnixListener, calls: &Sender<Call>) {
+    let open = Arc::new(AtomicUsize::new(0));
+    let calls = Arc::new(Mutex::new(calls.clone()));
+    for stream in listener.incoming().flatten() {
+        if open.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS_MAX {
+            open.fetch_sub(1, Ordering::Relaxed);
+            let _ = (&stream).write_all(b"{\"error\":\"too many requests at once; ask again\"}\n");
+            continue;
+        }
+        let (open, calls) = (Arc::clone(&open), Arc::clone(&calls));
+        thread::spawn(move || {
+            let sender = calls.lock().map(|calls| calls.clone());
+            if let Ok(sender) = sender {
+                // A connection that breaks costs nobody but itself.
+                let _ = serve(&stream, &sender);
+            }
+            open.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}
+
+fn serve(stream: &UnixStream, calls: &Sender<Call>) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = String::new();
+    BufReader::new(stream.take(REQUEST_BYTES_MAX)).read_line(&mut line)?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(body) => {
+            let (sender, receiver) = sync_channel(1);
+            match calls.send(Call { body, answer: sender }) {
+                Ok(()) => receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| json!({ "error": "the host did not answer in time" })),
+                Err(_) => json!({ "error": "the host is stopping" }),
+            }
+        }
+        Err(error) => json!({ "error": format!("the request is not a line of JSON: {error}") }),
+    };
+    let mut stream = stream;
+    stream.write_all(format!("{answer}\n").as_bytes())
+}

@@ -1,0 +1,313 @@
+//! Links: what they join, and what becomes of components once they are joined.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use abide_core::document::{Diagnostics, NodeKind, Reader};
+use abide_core::policy::Grant;
+use abide_core::schema::Schema;
+
+use super::component::{Builtin, CapabilityPart, Component, ComponentKind, ObjectPart, RawLink};
+use super::target::{self, TargetConfig};
+use super::{EffectLink, ObjectComponent};
+use crate::source::{At, Mapping, Mode, Recipient, Source, SourceConfig, suggestion};
+
+/// The one interface that an object offers to sources.
+const OBSERVATION: &str = "abide:object/observation";
+
+type Joined = (Vec<ObjectComponent>, Vec<Source>, Vec<TargetConfig>);
+
+/// Joins components along their links. What does not fit is reported and left out. `names` are those of all components,
+/// also of those that could not be read: nothing more is said about a link to one of them.
+pub(super) fn join(components: Vec<Component>, names: &[At<Arc<str>>], base: &Path, out: &Diagnostics) -> Joined {
+    let roles: BTreeMap<Arc<str>, Role> = components.iter().map(|c| (Arc::clone(&c.name.value), role(c))).collect();
+    let joiner = Joiner { components: &components, names, roles: &roles, base, out };
+    let sources = joiner.sources();
+    let targets = joiner.targets();
+    let links: Vec<_> = components.iter().map(|component| joiner.effect_links(component)).collect();
+    report_mixed_modes(&components, &sources, out);
+    let objects = components.into_iter().zip(links).filter_map(|(component, links)| match component.kind {
+        ComponentKind::Object(part) => Some(ObjectComponent {
+            name: component.name.value,
+            schema_path: part.schema_path,
+            schema: part.schema?,
+            objects: part.objects.into_iter().map(|object| object.value).collect(),
+            links,
+            span: component.name.span,
+        }),
+        ComponentKind::Capability(_) => None,
+    });
+    (objects.collect(), sources, targets)
+}
+
+/// What a component is to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Object,
+    Source,
+    Target,
+}
+
+/// `jsonl` is a source where it observes or links to something, and a target otherwise.
+fn role(component: &Component) -> Role {
+    match &component.kind {
+        ComponentKind::Object(_) => Role::Object,
+        ComponentKind::Capability(part) => match part.builtin {
+            Builtin::Csv => Role::Source,
+            Builtin::Exec => Role::Target,
+            Builtin::JsonLines => {
+                let observes = match &part.properties.kind {
+                    NodeKind::Map(entries) => entries.iter().any(|(key, _)| key.text == "observations"),
+                    _ => false,
+                };
+                if observes || !component.links.is_empty() { Role::Source } else { Role::Target }
+            }
+        },
+    }
+}
+
+struct Joiner<'a> {
+    components: &'a [Component],
+    names: &'a [At<Arc<str>>],
+    roles: &'a BTreeMap<Arc<str>, Role>,
+    base: &'a Path,
+    out: &'a Diagnostics,
+}
+
+impl<'a> Joiner<'a> {
+    fn sources(&self) -> Vec<Source> {
+        let mut sources = Vec::new();
+        for (component, part) in self.capabilities(Role::Source) {
+            let recipients = self.recipients(component);
+            let name = Arc::clone(&component.name.value);
+            let Some(reader) = self.properties(component, part, "a source") else { continue };
+            let config = SourceConfig::read(name, part.builtin == Builtin::Csv, reader, self.base);
+            let (Some(config), Some(recipients)) = (config, recipients) else { continue };
+            if let Some(mapping) = Mapping::bind(&config, &recipients, self.out) {
+                sources.push(Source { config, mapping: Arc::new(mapping) });
+            }
+        }
+        sources
+    }
+
+    fn targets(&self) -> Vec<TargetConfig> {
+        let mut targets = Vec::new();
+        for (component, part) in self.capabilities(Role::Target) {
+            let name = &component.name;
+            for link in &component.links {
+                let message = format!("`{}` is a target of effects; it links to nothing", name.value);
+                self.out.error(link.span.clone(), message, "put the link on the object component that calls it");
+            }
+            let links = || self.components.iter().flat_map(|c| &c.links);
+            if !links().any(|link| *link.target.value == *name.value) {
+                let message = format!("nothing links to `{}`", name.value);
+                let help = "link an object component to it, or a source from it, or take it out";
+                self.out.warning(name.span.clone(), message, help);
+            }
+            let Some(reader) = self.properties(component, part, "a target") else { continue };
+            let kind = match part.builtin {
+                Builtin::Exec => target::read_exec(reader, self.base),
+                Builtin::JsonLines | Builtin::Csv => target::read_json_lines(reader, self.base),
+            };
+            targets.extend(kind.map(|kind| TargetConfig { name: Arc::clone(&name.value), kind }));
+        }
+        targets
+    }
+
+    fn capabilities(&self, role: Role) -> impl Iterator<Item = (&'a Component, &'a CapabilityPart)> {
+        self.components.iter().filter_map(move |component| match &component.kind {
+            ComponentKind::Capability(part) if self.roles.get(&component.name.value) == Some(&role) => {
+                Some((component, part))
+            }
+            _ => None,
+        })
+    }
+
+    fn properties(&self, component: &Component, part: &'a CapabilityPart, what: &str) -> Option<Reader<'a>> {
+        let reader = Reader::new(&part.properties, format!("{what} (`{}`)", component.name.value), self.out)?;
+        Some(reader.at(component.name.span.clone()))
+    }
+
+    /// The object components that a source is linked to; `None` where one of them has no schema to bind to.
+    fn recipients(&self, source: &Component) -> Option<Vec<Recipient>> {
+        if source.links.is_empty() {
+            let message = format!("the source `{}` is linked to no object component", source.name.value);
+            let help = "add a `link` trait with `target`, `namespace: abide`, `package: object` and \
+                        `interfaces: [observation]`";
+            self.out.error(source.name.span.clone(), message, help);
+            return None;
+        }
+        let mut recipients: Vec<Recipient> = Vec::new();
+        let mut complete = true;
+        for link in &source.links {
+            self.observation_only(link);
+            let Some(component) = self.find(&link.target) else {
+                complete = false;
+                continue;
+            };
+            let ComponentKind::Object(part) = &component.kind else {
+                let message = format!("a source cannot deliver to `{}`", link.target.value);
+                self.out.error(link.target.span.clone(), message, "link it to a component of type `object`");
+                complete = false;
+                continue;
+            };
+            match &part.schema {
+                Some(schema) if recipients.iter().all(|r| r.component != component.name.value) => {
+                    recipients.push(recipient(component, part, schema));
+                }
+                Some(_) => {}
+                None => complete = false,
+            }
+        }
+        complete.then_some(recipients)
+    }
+
+    fn observation_only(&self, link: &RawLink) {
+        for interface in &link.interfaces {
+            let name = interface_name(link, &interface.value);
+            if name != OBSERVATION {
+                let message = format!("an object does not offer `{name}`");
+                let help = "a source delivers over `namespace: abide`, `package: object`, `interfaces: [observation]`";
+                self.out.error(interface.span.clone(), message, help);
+            }
+        }
+        if let Some(first) = link.functions.first() {
+            let help = "what a source may ask for is named in its `observations`";
+            self.out.error(first.span.clone(), "a link from a source has no `functions`", help);
+        }
+    }
+
+    /// The links of an object component; none for anything else.
+    fn effect_links(&self, component: &Component) -> Vec<EffectLink> {
+        let ComponentKind::Object(part) = &component.kind else { return Vec::new() };
+        let mut links: Vec<EffectLink> = Vec::new();
+        for link in &component.links {
+            if !self.is_target(link) {
+                continue;
+            }
+            for interface in &link.interfaces {
+                let effect_link = EffectLink { grant: grant(link, interface), live_in_replay: link.live_in_replay };
+                if links.iter().any(|other| overlap(&other.grant, &effect_link.grant)) {
+                    let message = format!("`{}` is granted twice", effect_link.grant.interface);
+                    let help = "an effect goes over one link: take one out, or divide the `functions` between them";
+                    self.out.error(interface.span.clone(), message, help);
+                    continue;
+                }
+                if let Some(schema) = &part.schema {
+                    self.report_unused(schema, link, interface, &effect_link.grant);
+                }
+                links.push(effect_link);
+            }
+        }
+        self.report_ungranted(component, part, &links);
+        links
+    }
+
+    fn is_target(&self, link: &RawLink) -> bool {
+        let Some(component) = self.find(&link.target) else { return false };
+        let name = &link.target.value;
+        let (message, help) = match self.roles.get(&component.name.value) {
+            Some(Role::Target) => return true,
+            Some(Role::Source) => {
+                let help = "put the link on the source, with the object component as its target";
+                (format!("`{name}` is a source; an object calls nothing of it"), help)
+            }
+            _ => {
+                let help = "an object's link leads to a capability; objects do not call each other";
+                (format!("`{name}` is an object component; it offers nothing to call"), help)
+            }
+        };
+        self.out.error(link.target.span.clone(), message, help);
+        false
+    }
+
+    fn find(&self, name: &At<String>) -> Option<&'a Component> {
+        let found = self.components.iter().find(|c| *c.name.value == *name.value);
+        if found.is_none() && self.names.iter().all(|known| *known.value != *name.value) {
+            let names: Vec<&str> = self.names.iter().map(|known| &*known.value).collect();
+            let message = format!("there is no component `{}`", name.value);
+            self.out.error(name.span.clone(), message, suggestion(&name.value, names, "components"));
+        }
+        found
+    }
+
+    /// A grant that no effect uses is probably misspelt.
+    fn report_unused(&self, schema: &Schema, link: &RawLink, interface: &At<String>, grant: &Grant) {
+        let effects = || schema.mutations.iter().filter_map(|m| m.effect.as_ref());
+        if !effects().any(|effect| effect.interface == grant.interface) {
+            let message = format!("no effect of `{}` calls `{}`", schema.name, grant.interface);
+            let names: BTreeSet<&str> = effects().map(|effect| &*effect.interface).collect();
+            self.out.warning(
+                interface.span.clone(),
+                message,
+                suggestion(&grant.interface, names, "interfaces that its effects call"),
+            );
+            return;
+        }
+        let functions: BTreeSet<&str> =
+            effects().filter(|e| e.interface == grant.interface).map(|e| &*e.function).collect();
+        for function in link.functions.iter().filter(|f| !functions.contains(f.value.as_str())) {
+            let message = format!("no effect of `{}` calls `{}` of `{}`", schema.name, function.value, grant.interface);
+            let help = suggestion(&function.value, functions.clone(), "functions that its effects call");
+            self.out.warning(function.span.clone(), message, help);
+        }
+    }
+
+    fn report_ungranted(&self, component: &Component, part: &ObjectPart, links: &[EffectLink]) {
+        let Some(schema) = &part.schema else { return };
+        for mutation in &schema.mutations {
+            let Some(effect) = &mutation.effect else { continue };
+            let granted = links.iter().any(|link| {
+                link.grant.interface == effect.interface
+                    && (link.grant.functions.is_empty() || link.grant.functions.contains(&effect.function))
+            });
+            if !granted {
+                let message = format!(
+                    "no link of `{}` grants `{}` of `{}`: `{}` will be denied",
+                    component.name.value, effect.function, effect.interface, mutation.name
+                );
+                let help = "add a `link` trait to the capability that takes the call";
+                self.out.warning(component.name.span.clone(), message, help);
+            }
+        }
+    }
+}
+
+fn recipient(component: &Component, part: &ObjectPart, schema: &Arc<Schema>) -> Recipient {
+    Recipient {
+        component: Arc::clone(&component.name.value),
+        schema: Arc::clone(schema),
+        objects: part.objects.iter().map(|object| Arc::clone(&object.value.id)).collect(),
+    }
+}
+
+fn grant(link: &RawLink, interface: &At<String>) -> Grant {
+    Grant {
+        target: link.target.value.as_str().into(),
+        interface: interface_name(link, &interface.value).into(),
+        functions: link.functions.iter().map(|function| function.value.as_str().into()).collect(),
+    }
+}
+
+fn interface_name(link: &RawLink, interface: &str) -> String {
+    format!("{}:{}/{interface}", link.namespace, link.package)
+}
+
+/// Whether a call could go over either.
+fn overlap(a: &Grant, b: &Grant) -> bool {
+    a.interface == b.interface
+        && (a.functions.is_empty()
+            || b.functions.is_empty()
+            || a.functions.iter().any(|function| b.functions.contains(function)))
+}
+
+/// A replay is the same each time; a live source is not.
+fn report_mixed_modes(components: &[Component], sources: &[Source], out: &Diagnostics) {
+    let of = |mode: Mode| sources.iter().find(|source| source.config.mode == mode);
+    let (Some(replayed), Some(live)) = (of(Mode::Replay), of(Mode::Live)) else { return };
+    let Some(component) = components.iter().find(|c| c.name.value == live.config.name) else { return };
+    let message = format!("`{}` is live while `{}` is replayed", live.config.name, replayed.config.name);
+    let help = "give all sources the same `mode`: a replay comes out the same each time, and a live source would not";
+    out.error(component.name.span.clone(), message, help);
+}

@@ -1,0 +1,94 @@
+//! Builtin targets, as the manifest configures them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use abide_core::document::{NodeKind, Reader};
+
+use crate::effect::{Exec, ExecConfig, JsonLines, Target};
+
+/// A target of effects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetConfig {
+    /// The component's name.
+    pub name: Arc<str>,
+    /// What it is.
+    pub kind: TargetKind,
+}
+
+/// What a target is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// A line of JSON for each effect, appended to that file.
+    JsonLines(PathBuf),
+    /// A program run for each effect.
+    Exec(ExecConfig),
+}
+
+impl TargetConfig {
+    /// Makes it ready for calls.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, or the program is not there.
+    pub fn open(&self) -> io::Result<Arc<dyn Target>> {
+        match &self.kind {
+            TargetKind::JsonLines(path) => Ok(Arc::new(JsonLines::open(path)?)),
+            TargetKind::Exec(config) => {
+                if std::fs::metadata(&config.program)?.is_file() {
+                    Ok(Arc::new(Exec::new(config.clone())))
+                } else {
+                    Err(io::Error::new(io::ErrorKind::InvalidInput, "the program is not a file"))
+                }
+            }
+        }
+    }
+}
+
+/// Reads the properties of a `jsonl` target.
+pub(super) fn read_json_lines(mut reader: Reader<'_>, base: &Path) -> Option<TargetKind> {
+    let path = reader.required_text("path").map(|path| base.join(path));
+    reader.finish();
+    Some(TargetKind::JsonLines(path?))
+}
+
+/// Reads the properties of an `exec` target.
+pub(super) fn read_exec(mut reader: Reader<'_>, base: &Path) -> Option<TargetKind> {
+    let program = reader.required_text("program").map(|path| base.join(path));
+    let args = texts(&mut reader, "args");
+    let inherit = texts(&mut reader, "inherit");
+    let out = reader.diagnostics();
+    let mut env = BTreeMap::new();
+    for (name, node) in reader.map("env").unwrap_or_default() {
+        if name.text.is_empty() || name.text.contains(['=', '\0']) {
+            out.error(name.span.clone(), format!("`{}` cannot name a variable", name.text), "leave out `=`");
+        }
+        match &node.kind {
+            NodeKind::Str(value) => {
+                env.insert(name.text.clone(), value.clone());
+            }
+            _ => {
+                let message = format!("the variable `{}` is {}; it must be a text", name.text, node.describe());
+                out.error(node.span.clone(), message, "put it in quotes");
+            }
+        }
+    }
+    reader.finish();
+    Some(TargetKind::Exec(ExecConfig { program: program?, args, env, inherit, directory: base.to_owned() }))
+}
+
+fn texts(reader: &mut Reader<'_>, key: &'static str) -> Vec<String> {
+    let out = reader.diagnostics();
+    let mut found = Vec::new();
+    for item in reader.list(key).unwrap_or_default() {
+        match &item.kind {
+            NodeKind::Str(text) => found.push(text.clone()),
+            _ => {
+                let message = format!("an item of `{key}` is {}; it must be a text", item.describe());
+                out.error(item.span.clone(), message, "put it in quotes");
+            }
+        }
+    }
+    found
+}

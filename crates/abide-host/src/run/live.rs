@@ -1,0 +1,155 @@
+//! A live run: ticks at a fixed period of the real clock.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use abide_core::admission::Request;
+use abide_core::cycle::Input;
+use abide_core::record::Caller;
+
+use super::effects::Effects;
+use super::{Progress, Run, RunError, pause_after};
+use crate::clock::LiveClock;
+use crate::host::{Host, HostError};
+use crate::local::Server;
+use crate::source::{Live, LiveEvent, LiveReading, Problems};
+
+/// How often a waiting host looks whether it is to stop.
+const STOP_CHECK: Duration = Duration::from_millis(50);
+
+/// A live source, the reading that had no room in an inbox, and how far it was taken.
+struct Feed {
+    live: Live,
+    held: Option<LiveReading>,
+    ended: bool,
+}
+
+type Cursors = Vec<(Arc<str>, Arc<[u8]>)>;
+
+/// How many ticks were made, and the lines that could not be read.
+pub(super) fn run(
+    run: &mut Run<'_>,
+    host: &mut Host,
+    sources: Vec<Live>,
+    effects: &mut Effects,
+    server: &mut Server,
+) -> Result<(u64, Problems), RunError> {
+    let period = Duration::from_nanos(u64::try_from(run.application.tick.0).unwrap_or(1_000_000_000));
+    let mut feeds: Vec<_> = sources.into_iter().map(|live| Feed { live, held: None, ended: false }).collect();
+    let mut problems = Problems::default();
+    let mut clock = LiveClock::new(host.time());
+    let mut due = Instant::now();
+    let mut ticks = 0;
+    while !run.stop.load(Ordering::Relaxed) && run.ticks_max.is_none_or(|most| ticks < most) {
+        let mut cursors = Vec::new();
+        for feed in &mut feeds {
+            take(feed, host, &mut cursors, &mut problems, run)?;
+        }
+        server.take(host);
+        effects.collect(host)?;
+        let last = host.time();
+        let now = clock.now();
+        let pause = i64::try_from(pause_after(period).as_nanos()).unwrap_or(i64::MAX);
+        let paused_since = (now.since(last).0 > pause && host.recovered().existed | (ticks > 0)).then_some(last);
+        let ticked = host.tick_with(now, cursors, paused_since)?;
+        ticks += 1;
+        server.answer(&ticked.verdicts);
+        effects.send(ticked.effects);
+        (run.progress)(Progress::Tick {
+            tick: ticked.clock.tick,
+            time: ticked.clock.time,
+            records: ticked.records,
+            remaining: None,
+        });
+        due += period;
+        let late = late_ticks(due, period);
+        if late > 0 {
+            host.count_late(u64::from(late));
+            due += period * late;
+            (run.progress)(Progress::Late(host.late_ticks()));
+        }
+        wait_until(due, run, host, server);
+    }
+    Ok((ticks, problems))
+}
+
+/// How many whole periods have passed since a tick was due.
+fn late_ticks(due: Instant, period: Duration) -> u32 {
+    let behind = Instant::now().saturating_duration_since(due);
+    u32::try_from(behind.as_nanos() / period.as_nanos().max(1)).unwrap_or(u32::MAX)
+}
+
+/// Waits for the next tick; requests that come meanwhile go into inboxes.
+fn wait_until(due: Instant, run: &Run<'_>, host: &mut Host, server: &mut Server) {
+    while !run.stop.load(Ordering::Relaxed) {
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        server.wait(host, left.min(STOP_CHECK));
+    }
+}
+
+/// Takes what a source has, as far as there is room in the inboxes.
+fn take(
+    feed: &mut Feed,
+    host: &mut Host,
+    cursors: &mut Cursors,
+    problems: &mut Problems,
+    run: &mut Run<'_>,
+) -> Result<(), HostError> {
+    let name = Arc::clone(feed.live.name());
+    let mut cursor = None;
+    loop {
+        let reading = match feed.held.take() {
+            Some(reading) => reading,
+            None => match feed.live.try_next() {
+                Some(LiveEvent::Reading(reading)) => reading,
+                Some(LiveEvent::Problem(problem, at)) => {
+                    cursor = Some(at);
+                    problems.push(problem.clone());
+                    (run.progress)(Progress::Line(problem));
+                    continue;
+                }
+                Some(LiveEvent::End) => {
+                    end(feed, &name, None, run);
+                    break;
+                }
+                Some(LiveEvent::Failed(failure)) => {
+                    end(feed, &name, Some(failure), run);
+                    break;
+                }
+                None => break,
+            },
+        };
+        if !fits(host, &reading) {
+            feed.held = Some(reading);
+            break;
+        }
+        for observation in reading.observations {
+            let Some(number) = host.engine().object(&observation.object).map(|object| object.number) else { continue };
+            let caller = Caller::Observation(Arc::clone(&name));
+            host.submit(number, Input::Ask(Request { mutation: observation.mutation, args: observation.args, caller }))?;
+        }
+        cursor = Some(reading.cursor);
+    }
+    if let Some(cursor) = cursor {
+        cursors.push((name, Arc::from(cursor.to_bytes())));
+    }
+    Ok(())
+}
+
+fn end(feed: &mut Feed, name: &Arc<str>, failure: Option<String>, run: &mut Run<'_>) {
+    if !feed.ended {
+        feed.ended = true;
+        (run.progress)(Progress::SourceEnded { source: Arc::clone(name), failure });
+    }
+}
+
+fn fits(host: &Host, reading: &LiveReading) -> bool {
+    reading.observations.iter().all(|one| {
+        let asked = reading.observations.iter().filter(|other| other.object == one.object).count();
+        host.engine().object(&one.object).is_none_or(|object| host.room(object.number) >= asked)
+    })
+}

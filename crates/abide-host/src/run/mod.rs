@@ -1,0 +1,240 @@
+//! Running an application: objects that begin, sources that are read, effects that go out, and a clock that someone drives.
+
+mod effects;
+mod live;
+mod replay;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use abide_core::policy::{Limits, Policy};
+use abide_core::record::Hash;
+use abide_core::time::{Span, Timestamp};
+use abide_store::{Disk, FileDisk};
+
+use crate::clock::wall_clock;
+use crate::host::{Beginning, Host, HostError, Recovered};
+use crate::keys::Keys;
+use crate::local::{LocalError, Server};
+use crate::manifest::Application;
+use crate::source::{Cursor, LineProblem, Live, LiveCursor, Problems, Replay, ResumeError, SourceError};
+
+use effects::Effects;
+
+/// The name under which the place of a replay is kept in the store.
+const REPLAY_CURSOR: &str = "@replay";
+
+/// Why an application cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The host failed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Sources cannot be read: each with what is wrong.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Sources(Vec<SourceError>),
+    /// The input is not the one that the run began with.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
+    /// The socket cannot be opened.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// A target of effects cannot be opened.
+    #[error("the target `{target}` cannot be opened: {source}")]
+    Target {
+        /// Its name in the manifest.
+        target: Arc<str>,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store holds an object under another schema.
+    #[error(
+        "object `{object}` runs under schema {had}, and the manifest gives it {has}: a changed schema takes force by an \
+         upgrade, which this version does not have yet; restore the schema, or give the run a new data folder"
+    )]
+    SchemaChanged {
+        /// Which.
+        object: Arc<str>,
+        /// Name, version and digest in force.
+        had: String,
+        /// Name, version and digest in the manifest.
+        has: String,
+    },
+}
+
+/// What a run tells while it goes on.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// The store is open and every object has begun: the first tick comes next.
+    Started {
+        /// What opening the store came upon.
+        recovered: Recovered,
+        /// Readings that are still to come, of a replay.
+        remaining: Option<usize>,
+    },
+    /// A tick is durable.
+    Tick {
+        /// Its number.
+        tick: u64,
+        /// Its time.
+        time: Timestamp,
+        /// Records it made.
+        records: usize,
+        /// Readings that are still to come, of a replay.
+        remaining: Option<usize>,
+    },
+    /// A line of a live source could not be read.
+    Line(LineProblem),
+    /// A source ended, or failed.
+    SourceEnded {
+        /// Which.
+        source: Arc<str>,
+        /// Why, if it failed.
+        failure: Option<String>,
+    },
+    /// Ticks came late: how many since the start.
+    Late(u64),
+    /// Something worth a word.
+    Note(String),
+}
+
+/// How an application is run.
+pub struct Run<'a> {
+    /// What to run.
+    pub application: &'a Application,
+    /// The data folder.
+    pub folder: PathBuf,
+    /// The host's keys and the operator's.
+    pub keys: &'a Keys,
+    /// Set by whoever wants it to stop: it does so after the tick at hand.
+    pub stop: &'a AtomicBool,
+    /// Told what goes on.
+    pub progress: &'a mut dyn FnMut(Progress),
+    /// Stop after so many ticks.
+    pub ticks_max: Option<u64>,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Ran {
+    /// The host, still open.
+    pub host: Host,
+    /// Ticks of this run.
+    pub ticks: u64,
+    /// Ticks that came late.
+    pub late_ticks: u64,
+    /// Lines of sources that could not be read.
+    pub problems: Problems,
+    /// Whether all of a replayed input was taken.
+    pub finished: bool,
+}
+
+impl Run<'_> {
+    /// Runs it until its input ends or it is asked to stop; then all is in order on the disk.
+    ///
+    /// # Errors
+    /// When the store, a source or a target cannot be used. What was acknowledged is on the disk.
+    pub fn run(mut self) -> Result<Ran, RunError> {
+        if self.application.is_replay() { self.replay() } else { self.live() }
+    }
+
+    fn replay(&mut self) -> Result<Ran, RunError> {
+        let mut input = Replay::open(&self.application.sources).map_err(RunError::Sources)?;
+        // The first record goes before the first reading, so that time moves on at the first tick.
+        let start = input.span().map_or(Timestamp(0), |(first, _)| Timestamp(first.0.saturating_sub(Span::from_secs(1).0)));
+        let mut host = self.open(true, start)?;
+        if let Some(cursor) = host.engine().cursor(REPLAY_CURSOR).and_then(Cursor::from_bytes) {
+            input.resume(&cursor)?;
+        }
+        for note in input.notes() {
+            (self.progress)(Progress::Note(note.clone()));
+        }
+        let mut server = Server::listen(&self.folder)?;
+        let mut effects = Effects::open(self.application, true)?;
+        effects.send(host.pending_effects());
+        let remaining = Some(input.remaining());
+        (self.progress)(Progress::Started { recovered: host.recovered().clone(), remaining });
+        let (ticks, finished) = replay::run(self, &mut host, &mut input, &mut effects, &mut server)?;
+        effects.stop();
+        host.finish()?;
+        Ok(Ran { host, ticks, late_ticks: 0, problems: input.problems().clone(), finished })
+    }
+
+    fn live(&mut self) -> Result<Ran, RunError> {
+        let mut host = self.open(false, wall_clock())?;
+        let mut server = Server::listen(&self.folder)?;
+        let mut sources = Vec::new();
+        let mut errors = Vec::new();
+        for source in &self.application.sources {
+            let cursor = host.engine().cursor(&source.config.name).and_then(LiveCursor::from_bytes);
+            match Live::start(source.clone(), cursor, 4096) {
+                Ok(live) => sources.push(live),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(RunError::Sources(errors));
+        }
+        let mut effects = Effects::open(self.application, false)?;
+        effects.send(host.pending_effects());
+        (self.progress)(Progress::Started { recovered: host.recovered().clone(), remaining: None });
+        let (ticks, problems) = live::run(self, &mut host, sources, &mut effects, &mut server)?;
+        effects.stop();
+        host.finish()?;
+        let late_ticks = host.late_ticks();
+        Ok(Ran { host, ticks, late_ticks, problems, finished: true })
+    }
+
+    fn open(&self, replayed: bool, start: Timestamp) -> Result<Host, RunError> {
+        let disk: Arc<dyn Disk> = Arc::new(FileDisk::new(&self.folder));
+        let mut host = Host::open(disk, self.keys, replayed, start)?;
+        begin_application(&mut host, self.application, self.keys)?;
+        Ok(host)
+    }
+}
+
+/// Begins the objects of an application that do not exist yet, and gives the others their policy where it has changed.
+///
+/// # Errors
+/// When an object cannot begin, or exists under another schema; then nothing is changed.
+pub fn begin_application(host: &mut Host, application: &Application, keys: &Keys) -> Result<(), RunError> {
+    let mut beginnings = Vec::new();
+    let mut policies = Vec::new();
+    for component in &application.objects {
+        let policy = Policy { operators: keys.operators(), links: component.grants(), limits: Limits::default() };
+        for spec in &component.objects {
+            match host.engine().object(&spec.id) {
+                None => beginnings.push(Beginning {
+                    id: Arc::clone(&spec.id),
+                    schema: Arc::clone(&component.schema),
+                    policy: policy.clone(),
+                    values: spec.values.clone(),
+                }),
+                Some(object) if object.schema.digest != component.schema.digest => {
+                    let shown = |s: &abide_core::schema::Schema| format!("`{}` {} ({})", s.name, s.version, Hash(s.digest));
+                    return Err(RunError::SchemaChanged {
+                        object: Arc::clone(&spec.id),
+                        had: shown(&object.schema),
+                        has: shown(&component.schema),
+                    });
+                }
+                Some(object) if *object.policy != policy => policies.push((object.number, policy.clone())),
+                Some(_) => {}
+            }
+        }
+    }
+    let schemas: Vec<_> = application.objects.iter().map(|component| Arc::clone(&component.schema)).collect();
+    host.begin(&schemas, &beginnings)?;
+    for (number, policy) in policies {
+        host.submit(number, abide_core::cycle::Input::Policy(Box::new(policy)))?;
+    }
+    Ok(())
+}
+
+/// How long a live host may go without a tick before it counts as a pause.
+fn pause_after(period: Duration) -> Duration {
+    (period * 10).max(Duration::from_secs(1))
+}

@@ -1,0 +1,87 @@
+//! A replay: the distinct times of the readings, and of everything due between them, are the ticks.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use abide_core::admission::Request;
+use abide_core::cycle::Input;
+use abide_core::record::Caller;
+use abide_core::time::{Span, Timestamp};
+
+use super::effects::Effects;
+use super::{Progress, REPLAY_CURSOR, Run, RunError};
+use crate::host::{Host, HostError};
+use crate::local::Server;
+use crate::source::{Cursor, Reading, Replay};
+
+/// How many ticks were made, and whether all of the input was taken.
+pub(super) fn run(
+    run: &mut Run<'_>,
+    host: &mut Host,
+    input: &mut Replay,
+    effects: &mut Effects,
+    server: &mut Server,
+) -> Result<(u64, bool), RunError> {
+    let mut ticks = 0;
+    // A reading that has no room in an inbox waits for the next tick.
+    let mut held: Option<Reading> = None;
+    while !run.stop.load(Ordering::Relaxed) && run.ticks_max.is_none_or(|most| ticks < most) {
+        effects.set_replayed_now(host.time());
+        let outcomes = effects.settle(host)?;
+        let reading = held.as_ref().map(|reading| reading.time).or_else(|| input.next_time());
+        let time = match (reading, host.next_due()) {
+            (Some(reading), due) => due.map_or(reading, |due| due.min(reading)),
+            // Every effect ends in a record, so the last ones get a tick of their own.
+            (None, _) if outcomes => host.time(),
+            (None, _) => return Ok((ticks, true)),
+        };
+        let time = time.max(host.time().saturating_add(Span(1)));
+        server.take(host);
+        let before = input.cursor();
+        let after = take(host, input, &mut held, time)?;
+        let cursors = if after == before { Vec::new() } else { vec![(REPLAY_CURSOR.into(), Arc::from(after.to_bytes()))] };
+        let ticked = host.tick_with(time, cursors, None)?;
+        ticks += 1;
+        server.answer(&ticked.verdicts);
+        effects.send(ticked.effects);
+        (run.progress)(Progress::Tick {
+            tick: ticked.clock.tick,
+            time: ticked.clock.time,
+            records: ticked.records,
+            remaining: Some(input.remaining() + usize::from(held.is_some())),
+        });
+    }
+    Ok((ticks, input.remaining() == 0 && held.is_none()))
+}
+
+/// Puts the readings up to `time` into inboxes, as far as there is room: the cursor after those that went in.
+fn take(host: &mut Host, input: &mut Replay, held: &mut Option<Reading>, time: Timestamp) -> Result<Cursor, HostError> {
+    let mut taken = input.cursor();
+    loop {
+        let reading = match held.take() {
+            Some(reading) => reading,
+            None if input.next_time().is_some_and(|next| next <= time) => {
+                let Some(reading) = input.next() else { return Ok(taken) };
+                reading
+            }
+            None => return Ok(taken),
+        };
+        if reading.time > time || !fits(host, &reading) {
+            *held = Some(reading);
+            return Ok(taken);
+        }
+        for observation in reading.observations {
+            let Some(number) = host.engine().object(&observation.object).map(|object| object.number) else { continue };
+            let caller = Caller::Observation(Arc::clone(&reading.source));
+            host.submit(number, Input::Ask(Request { mutation: observation.mutation, args: observation.args, caller }))?;
+        }
+        taken = input.cursor();
+    }
+}
+
+fn fits(host: &Host, reading: &Reading) -> bool {
+    reading.observations.iter().all(|one| {
+        let asked = reading.observations.iter().filter(|other| other.object == one.object).count();
+        host.engine().object(&one.object).is_none_or(|object| host.room(object.number) >= asked)
+    })
+}

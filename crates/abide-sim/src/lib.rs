@@ -1,0 +1,1 @@
+//! A seeded simulator of a host over a disk that fails.

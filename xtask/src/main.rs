@@ -1,0 +1,112 @@
+//! The chores of this repository, as `cargo xtask CHORE`.
+//!
+//! What a chore does is a list of commands of others: cargo, its linters, the binaries of the workspace. Each runs with
+//! a time limit, so that nothing here waits for ever.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to a person on a terminal")]
+
+mod check;
+mod process;
+mod tools;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+const USAGE: &str = "\
+The chores of this repository.
+
+    cargo xtask test [--no-install] [--fast]    everything a change must pass
+    cargo xtask bench [ARGUMENT…]               the benchmarks; `cargo xtask bench --help` lists them
+    cargo xtask crash [ARGUMENT…]               more crash points than a test run takes: --points N --seed S
+
+test:
+    --no-install    install nothing: a missing tool fails its step
+    --fast          formatting, build, clippy and tests alone
+";
+
+fn main() -> ExitCode {
+    process::forward_signals();
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let (chore, rest) = match arguments.split_first() {
+        Some((chore, rest)) => (chore.as_str(), rest),
+        None => ("--help", &[][..]),
+    };
+    match chore {
+        "test" => test(rest),
+        "bench" => bench(rest),
+        "crash" => crash(rest),
+        "help" | "-h" | "--help" => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        _ => usage_error(chore),
+    }
+}
+
+fn test(arguments: &[String]) -> ExitCode {
+    let mut options = check::Options { install: true, fast: false };
+    for argument in arguments {
+        match argument.as_str() {
+            "--no-install" => options.install = false,
+            "--fast" => options.fast = true,
+            "-h" | "--help" => {
+                print!("{USAGE}");
+                return ExitCode::SUCCESS;
+            }
+            _ => return usage_error(argument),
+        }
+    }
+    check::everything(options)
+}
+
+/// Builds the binary that the start-up benchmark starts, then runs the benchmarks.
+fn bench(arguments: &[String]) -> ExitCode {
+    let mut build = cargo(&["build", "--release", "--package", "abide", "--package", "abide-bench"]);
+    if let Err(failure) = process::run(&mut build, Duration::from_secs(40 * 60)) {
+        eprintln!("xtask: the build of the benchmarks {failure}");
+        return ExitCode::FAILURE;
+    }
+    release_binary("abide-bench", arguments, Duration::from_secs(60 * 60))
+}
+
+fn crash(arguments: &[String]) -> ExitCode {
+    let crash: Vec<String> = std::iter::once("crash".to_owned()).chain(arguments.iter().cloned()).collect();
+    release_binary("abide-sim", &crash, Duration::from_secs(24 * 60 * 60))
+}
+
+fn release_binary(package: &str, arguments: &[String], limit: Duration) -> ExitCode {
+    let mut command = cargo(&["run", "--quiet", "--release", "--package", package, "--"]);
+    command.args(arguments);
+    match process::run(&mut command, limit) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {package} {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage_error(argument: &str) -> ExitCode {
+    eprintln!("xtask: `{argument}` is not known here\n\n{USAGE}");
+    ExitCode::from(2)
+}
+
+/// A cargo command, run at the root of the workspace, that also finds the tools installed for it.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).args(arguments);
+    if let Some(path) = tools::search_path() {
+        command.env("PATH", path);
+    }
+    command
+}
+
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+fn target_dir() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
