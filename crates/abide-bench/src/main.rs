@@ -6,6 +6,7 @@
 
 mod append;
 mod guard;
+mod host;
 mod machine;
 mod race;
 mod script;

@@ -74,12 +74,15 @@ pub fn admit(subject: Subject<'_>, request: &Request, now: Timestamp) -> Result<
         return Err(denial(Code::Requires, place, None, format!("`{}` requires `{}`", mutation.name, requires.source())));
     }
     let changes = changes(schema, mutation, &env)?;
-    let memory = with_changes(&state.memory, &changes);
-    check_invariants(schema, state, &memory, now)?;
-    let after = Env { memory: &memory, ..env };
-    let effect = mutation.effect.as_ref().map(|effect| check_effect(subject, effect, &after)).transpose()?;
+    let mut effect = None;
+    if mutation.effect.is_some() || may_break_invariants(schema, state, mutation) {
+        let memory = with_changes(&state.memory, &changes);
+        check_invariants(schema, state, &memory, now)?;
+        let after = Env { memory: &memory, ..env };
+        effect = mutation.effect.as_ref().map(|effect| check_effect(subject, effect, &after)).transpose()?;
+    }
     let cost = charge(subject, mutation, &request.caller, &env)?;
-    check_drift(subject, &request.caller, &memory)?;
+    check_drift(subject, &request.caller, &changes)?;
     Ok(Mutated { mutation: request.mutation, caller: request.caller.clone(), rule: None, args, changes, cost, effect })
 }
 
@@ -283,6 +286,14 @@ fn with_changes(memory: &[Value], changes: &[(Slot, Value)]) -> Vec<Value> {
     after
 }
 
+/// Whether an invariant could cease to hold: one that reads a field which the mutation sets, or any while the object is
+/// incomplete. The others held before, and what they read stays as it is.
+fn may_break_invariants(schema: &Schema, state: &State, mutation: &Mutation) -> bool {
+    let reads = |program: &Program| program.reads_old() || program.reads().intersects(&mutation.writes);
+    !schema.invariants.is_empty()
+        && (!is_complete(schema, &state.memory) || schema.invariants.iter().any(|i| reads(&i.expression)))
+}
+
 /// Every invariant, over a memory that is complete. A transition invariant needs a complete memory before, too.
 pub(crate) fn check_invariants(
     schema: &Schema,
@@ -358,14 +369,16 @@ fn charge(subject: Subject<'_>, mutation: &Mutation, caller: &Caller, env: &Env<
     Err(denied)
 }
 
-fn check_drift(subject: Subject<'_>, caller: &Caller, memory: &[Value]) -> Result<(), Box<Denial>> {
+fn check_drift(subject: Subject<'_>, caller: &Caller, changes: &[(Slot, Value)]) -> Result<(), Box<Denial>> {
     if matches!(caller, Caller::Operator(_)) {
         return Ok(());
     }
     let Subject { schema, state, .. } = subject;
     for (drift, from) in schema.trust_slope.drift.iter().zip(&state.drift_from) {
-        let Some(field) = schema.memory.get(drift.field) else { continue };
-        let Some(value) = memory.get(usize::from(drift.field.0)).and_then(numeric) else { continue };
+        let changed = changes.iter().find(|(slot, _)| *slot == drift.field);
+        let Some((field, value)) = schema.memory.get(drift.field).zip(changed.and_then(|(_, value)| numeric(value))) else {
+            continue;
+        };
         if (value - from).abs() > drift.within {
             let message = format!("field `{}` would drift to {value}, more than {} from {from}", field.name, drift.within);
             return Err(denial(Code::Drift, Place::Field(Arc::clone(&field.name)), Some(value.to_string()), message));
@@ -374,18 +387,21 @@ fn check_drift(subject: Subject<'_>, caller: &Caller, memory: &[Value]) -> Resul
     Ok(())
 }
 
+/// Most characters of an argument that a denial records.
+pub const EXCERPT_MAX: usize = 256;
+
 /// An argument as a denial records it: cut to a text of 256 characters where it is longer.
 pub(crate) fn excerpt(value: &Value) -> Value {
     let shown = match value {
-        Value::Str(text) if text.len() <= 256 => return value.clone(),
+        Value::Str(text) if text.len() <= EXCERPT_MAX => return value.clone(),
         Value::Str(text) => text.to_string(),
         Value::Bytes(_) | Value::List(_) | Value::Struct(_) | Value::Map(_) => untyped_to_json(value).to_string(),
         _ => return value.clone(),
     };
-    if shown.len() <= 256 {
+    if shown.len() <= EXCERPT_MAX {
         return value.clone();
     }
-    let cut: String = shown.chars().take(256).chain(['…']).collect();
+    let cut: String = shown.chars().take(EXCERPT_MAX).chain(['…']).collect();
     Value::Str(cut.into())
 }
 

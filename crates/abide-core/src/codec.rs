@@ -198,6 +198,13 @@ pub fn encode_any(value: &Value, e: &mut Encoder<&mut Vec<u8>>) {
 
 /// Writes a float in the shortest form that keeps its value; −0 as 0, not-a-number in its one form.
 pub fn encode_number(n: f64, e: &mut Encoder<&mut Vec<u8>>) {
+    // The low bits of a fraction that no 32-bit float has: most readings have some.
+    const DOUBLE_ONLY: u64 = (1 << 29) - 1;
+    if n.to_bits() & DOUBLE_ONLY != 0 && n.is_finite() {
+        let [a, b, c, d, f, g, h, i] = n.to_be_bytes();
+        e.writer_mut().extend_from_slice(&[0xfb, a, b, c, d, f, g, h, i]);
+        return;
+    }
     let n = n + 0.0;
     match shortest_width(n) {
         2 => {

@@ -89,6 +89,12 @@ impl<'a> Cycle<'a> {
         Self { object, clock, world, frame, end: End::default() }
     }
 
+    /// The object as it stands within the turn.
+    #[must_use]
+    pub fn object(&self) -> &Object {
+        self.object
+    }
+
     /// Inspect: one input of the inbox passes admission.
     pub fn inspect(&mut self, input: Input) -> Verdict {
         match input {
@@ -129,10 +135,18 @@ impl<'a> Cycle<'a> {
     }
 
     fn evaluate_and_act(&mut self) {
-        let Some(truths) = self.evaluate() else { return };
+        let mut truths = std::mem::take(&mut self.frame.truths);
+        truths.clear();
+        if self.evaluate(&mut truths) {
+            self.choose_and_act(&truths);
+        }
+        self.frame.truths = truths;
+    }
+
+    fn choose_and_act(&mut self, truths: &[bool]) {
         let now = self.clock.time;
         let schema = Arc::clone(&self.object.schema);
-        let chosen = (0u16..).map(RuleIx).zip(schema.rules.iter().zip(&self.object.state.rules).zip(&truths));
+        let chosen = (0u16..).map(RuleIx).zip(schema.rules.iter().zip(&self.object.state.rules).zip(truths));
         let chosen = chosen.filter(|(_, ((rule, memory), held))| **held && memory.ready(rule, now) && memory.held(rule, now));
         if let Some(ix) = chosen.map(|(ix, _)| ix).next()
             && let Some(rule) = schema.rules.get(usize::from(ix.0))
@@ -141,7 +155,7 @@ impl<'a> Cycle<'a> {
             self.act(ix, &rule.then);
             self.end.hot |= self.object.length > before;
         }
-        for ((rule, memory), held) in schema.rules.iter().zip(&self.object.state.rules).zip(&truths) {
+        for ((rule, memory), held) in schema.rules.iter().zip(&self.object.state.rules).zip(truths) {
             let ready = memory.ready(rule, now);
             self.end.hot |= *held && ready && memory.held(rule, now);
             let watches_clock = rule.when.reads_now() && (ready || rule.held_for.is_some() || rule.when.can_fail());
@@ -149,10 +163,10 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    /// Every guard once, over the memory as the inbox left it. `None` when a failing guard put the object in quarantine.
-    fn evaluate(&mut self) -> Option<Vec<bool>> {
+    /// Every guard once, over the memory as the inbox left it. Whether the object is still active after it: a failing
+    /// guard may put it in quarantine.
+    fn evaluate(&mut self, truths: &mut Vec<bool>) -> bool {
         let schema = Arc::clone(&self.object.schema);
-        let mut truths = Vec::with_capacity(schema.rules.len());
         let mut flips = Vec::new();
         for (ix, rule) in (0u16..).map(RuleIx).zip(&schema.rules) {
             let holds = match rule.when.holds(&guard_env(&self.object.state, self.clock.time)) {
@@ -161,7 +175,7 @@ impl<'a> Cycle<'a> {
                     self.end.hot = true;
                     self.deny_guard(ix, &rule.when, &error);
                     if self.object.state.status != Status::Active {
-                        return None;
+                        return false;
                     }
                     false
                 }
@@ -175,7 +189,7 @@ impl<'a> Cycle<'a> {
         if !flips.is_empty() {
             self.record(Event::Hold(flips));
         }
-        Some(truths)
+        true
     }
 
     fn act(&mut self, ix: RuleIx, step: &Step) {

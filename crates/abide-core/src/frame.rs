@@ -17,10 +17,16 @@ pub struct Frame {
     pub entries: Vec<Entry>,
     /// The effects to send once the frame is durable: the object's number, and the number of the record that orders it.
     pub effects: Vec<(u32, u64)>,
+    /// How many mutations rules and behaviours made.
+    pub acts: usize,
+    /// How many denials were recorded.
+    pub denials: usize,
     /// The identity of the host, for the genesis of children.
     pub host: std::sync::Arc<str>,
     /// Objects whose denials were counted rather than recorded.
     pub(crate) counted: Vec<u32>,
+    /// Whether each guard of the object at hand holds.
+    pub(crate) truths: Vec<bool>,
     /// See [`Frame::count_as_recorded`].
     recorded_counts: BTreeMap<usize, Vec<Counted>>,
 }
@@ -40,7 +46,7 @@ impl Frame {
     /// An empty frame of a host.
     #[must_use]
     pub fn new(host: std::sync::Arc<str>) -> Self {
-        Self { clock: Clock::default(), bytes: Vec::new(), entries: Vec::new(), effects: Vec::new(), host, counted: Vec::new(), recorded_counts: BTreeMap::new() }
+        Self { clock: Clock::default(), bytes: Vec::new(), entries: Vec::new(), effects: Vec::new(), acts: 0, denials: 0, host, counted: Vec::new(), truths: Vec::new(), recorded_counts: BTreeMap::new() }
     }
 
     /// Empties it for the next tick.
@@ -49,6 +55,7 @@ impl Frame {
         self.bytes.clear();
         self.entries.clear();
         self.effects.clear();
+        (self.acts, self.denials) = (0, 0);
         self.counted.clear();
         self.recorded_counts.clear();
     }
@@ -106,10 +113,15 @@ impl Frame {
 
     /// Takes note of what the shell has to do for a record.
     pub(crate) fn note(&mut self, object: u32, record: Record) {
-        if let Event::Mutation(mutated) = record.event
-            && mutated.effect.is_some()
-        {
-            self.effects.push((object, record.seq));
+        match record.event {
+            Event::Mutation(mutated) => {
+                self.acts += usize::from(mutated.rule.is_some());
+                if mutated.effect.is_some() {
+                    self.effects.push((object, record.seq));
+                }
+            }
+            Event::Denial(_) => self.denials += 1,
+            _ => {}
         }
     }
 }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::expr::SlotSet;
 use crate::field::Slot;
 use crate::record::{Caller, Counted, DenialKey, Denied, Event, Genesis, Hash, Mutated, Record, Signature};
 use crate::schema::{MutationIx, Refill, Rule, RuleIx, Schema};
@@ -278,13 +277,11 @@ impl State {
         if mutated.cost > 0 {
             self.bucket = self.bucket.map(|bucket| bucket.charge(mutated.cost, at).unwrap_or(bucket));
         }
-        let mut changed = SlotSet::default();
         for (slot, value) in &mutated.changes {
             put(&mut self.memory, *slot, value.clone());
-            changed.insert(*slot);
         }
         for (rule, memory) in schema.rules.iter().zip(&mut self.rules) {
-            memory.fresh |= rule.when.reads().intersects(&changed);
+            memory.fresh |= mutated.changes.iter().any(|(slot, _)| rule.when.reads().contains(*slot));
         }
         if let Some(args) = &mutated.effect {
             let (mutation, args, tick) = (mutated.mutation, Arc::clone(args), record.tick);

@@ -1,6 +1,5 @@
 //! A host: its engine, its log, and what stands between them. One tick at a time, whoever drives the clock.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -81,7 +80,7 @@ pub enum HostError {
         /// Whose.
         object: Arc<str>,
         /// How many wait.
-        waiting: usize,
+        waiting: u32,
     },
 }
 
@@ -92,6 +91,10 @@ pub struct Ticked {
     pub clock: Clock,
     /// How many records it made.
     pub records: usize,
+    /// How many mutations of rules are among them.
+    pub acts: usize,
+    /// How many denials are among them.
+    pub denials: usize,
     /// What became of each input, by its ticket.
     pub verdicts: Vec<(u64, Verdict)>,
     /// The effects it ordered, which are now durable.
@@ -130,7 +133,8 @@ pub struct Host {
     frame: Frame,
     log: Log,
     inbox: Vec<Arrival>,
-    waiting: BTreeMap<u32, usize>,
+    /// How much waits in each inbox, by the number of the object.
+    waiting: Vec<u32>,
     tickets: u64,
     unsnapped: usize,
     late_ticks: u64,
@@ -163,8 +167,21 @@ impl Host {
     /// # Errors
     /// As [`Host::open_folder`].
     pub fn open(disk: Arc<dyn Disk>, keys: &Keys, replayed: bool, start: Timestamp) -> Result<Self, HostError> {
+        Self::open_log(disk, LogOptions::new(keys.signer()?), keys, replayed, start)
+    }
+
+    /// As [`Host::open`], with the log written as the options say.
+    ///
+    /// # Errors
+    /// As [`Host::open_folder`].
+    pub fn open_log(
+        disk: Arc<dyn Disk>,
+        options: LogOptions,
+        keys: &Keys,
+        replayed: bool,
+        start: Timestamp,
+    ) -> Result<Self, HostError> {
         let genesis = keys.host_genesis(replayed)?;
-        let options = LogOptions::new(keys.signer()?);
         match Log::open(Arc::clone(&disk), options.clone()) {
             Ok((log, recovery)) => {
                 let (engine, records) = match recover(recovery.snapshot.as_ref(), |from| log.frames(from))? {
@@ -191,7 +208,7 @@ impl Host {
     fn new(engine: Engine, log: Log, recovered: Recovered) -> Self {
         let frame = Frame::new(Arc::clone(&engine.host().identity));
         let unsnapped = usize::try_from(recovered.records).unwrap_or(usize::MAX);
-        Self { engine, frame, log, inbox: Vec::new(), waiting: BTreeMap::new(), tickets: 0, unsnapped, late_ticks: 0, recovered }
+        Self { engine, frame, log, inbox: Vec::new(), waiting: Vec::new(), tickets: 0, unsnapped, late_ticks: 0, recovered }
     }
 
     /// What opening it came upon.
@@ -303,14 +320,20 @@ impl Host {
     /// # Errors
     /// When the inbox is full.
     pub fn submit(&mut self, object: u32, input: Input) -> Result<u64, HostError> {
-        let bounded = !matches!(input, Input::Outcome(..) | Input::Policy(_));
-        let waiting = self.waiting.entry(object).or_default();
-        let bound = self.engine.by_number(object).map_or(0, |o| usize::try_from(o.policy.limits.inbox).unwrap_or(usize::MAX));
-        if bounded && *waiting >= bound {
-            let object = self.engine.by_number(object).map_or_else(|| "?".into(), |o| Arc::clone(&o.id));
-            return Err(HostError::InboxFull { object, waiting: *waiting });
+        if !matches!(input, Input::Outcome(..) | Input::Policy(_)) {
+            if self.room(object) == 0 {
+                let found = self.engine.by_number(object);
+                let (object, waiting) = found.map_or(("?".into(), 0), |o| (Arc::clone(&o.id), o.policy.limits.inbox));
+                return Err(HostError::InboxFull { object, waiting });
+            }
+            let index = usize::try_from(object).unwrap_or(usize::MAX);
+            if self.waiting.len() <= index {
+                self.waiting.resize(self.engine.objects().len() + 1, 0);
+            }
+            if let Some(waiting) = self.waiting.get_mut(index) {
+                *waiting += 1;
+            }
         }
-        *waiting += usize::from(bounded);
         self.tickets += 1;
         self.inbox.push(Arrival { object, input, ticket: self.tickets });
         Ok(self.tickets)
@@ -318,9 +341,10 @@ impl Host {
 
     /// How much of an object's inbox is still free.
     #[must_use]
-    pub fn room(&self, object: u32) -> usize {
-        let bound = self.engine.by_number(object).map_or(0, |o| usize::try_from(o.policy.limits.inbox).unwrap_or(usize::MAX));
-        bound.saturating_sub(self.waiting.get(&object).copied().unwrap_or(0))
+    pub fn room(&self, object: u32) -> u32 {
+        let Some(found) = self.engine.by_number(object) else { return 0 };
+        let waiting = usize::try_from(object).ok().and_then(|index| self.waiting.get(index)).copied();
+        found.policy.limits.inbox.saturating_sub(waiting.unwrap_or(0))
     }
 
     /// One tick at that time, with what is in the inboxes.
@@ -342,11 +366,12 @@ impl Host {
         paused_since: Option<Timestamp>,
     ) -> Result<Ticked, HostError> {
         let clock = self.engine.clock().next(time);
-        self.waiting.clear();
+        self.waiting.fill(0);
         let verdicts = self.engine.tick(clock, &mut self.inbox, cursors, paused_since, &mut self.frame);
         self.commit()?;
         let effects = self.frame.effects.iter().filter_map(|(object, seq)| self.effect(*object, *seq)).collect();
-        Ok(Ticked { clock, records: self.frame.entries.len(), verdicts, effects })
+        let (acts, denials) = (self.frame.acts, self.frame.denials);
+        Ok(Ticked { clock, records: self.frame.entries.len(), acts, denials, verdicts, effects })
     }
 
     /// Effects that were ordered and have no outcome yet, in the order of objects and records.

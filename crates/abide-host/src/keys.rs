@@ -87,6 +87,19 @@ impl Keys {
         Ok(Self { folder: folder.to_owned(), identity, log, operator, operator_key, others })
     }
 
+    /// Keys that seeds of 32 bytes decide: of the identity, the log key and the operator. They are in no folder.
+    ///
+    /// # Errors
+    /// When a seed makes no key.
+    pub fn from_seeds(identity: [u8; 32], log: [u8; 32], operator: [u8; 32]) -> Result<Self, KeysError> {
+        let unusable = |what| KeysError::Malformed { path: PathBuf::new(), what };
+        let pair = |kind, seed, what| KeyPair::new_from_raw(kind, seed).map_err(|_| unusable(what));
+        let identity = pair(KeyPairType::Server, identity, "the seed of a host's identity")?;
+        let operator = pair(KeyPairType::Operator, operator, "the seed of an operator's key")?;
+        let operator_key = public_bytes(&operator.public_key()).ok_or_else(|| unusable("an operator's key"))?;
+        Ok(Self { folder: PathBuf::new(), identity, log, operator, operator_key, others: Vec::new() })
+    }
+
     /// Where they are.
     #[must_use]
     pub fn folder(&self) -> &Path {

@@ -10,5 +10,9 @@ pub mod host;
 pub mod run;
 pub mod local;
 pub mod clock;
+pub mod view;
+pub mod history;
+pub mod verify;
+pub mod why;
 
 pub use host::{Beginning, Host, HostError, Recovered, Ticked};

@@ -1,13 +1,13 @@
 //! Conversion between units of measure, written in UCUM (case-sensitive form): `[degF]`, `[mi_i]/h`, `m/s`.
 //!
-//! A [`Conversion`] is found once, when a source is bound, and then applied to every value. It computes in decimal with
-//! 28 digits and rounds to [`SIGNIFICANT_DIGITS`], so the same text gives the same bits on every machine, and 28.94 °F
-//! is −1.7 °C and not −1.7000000000000008.
+//! A [`Conversion`] is found once, when a source is bound, and then applied to every value. It is one multiplication and
+//! one addition, rounded to [`SIGNIFICANT_DIGITS`]: the same text gives the same bits on every machine, and 28.94 °F is
+//! −1.7 °C and not −1.6999999999999993.
 
-use octofhir_ucum::{AdvancedConversionContext, ErrorKind, Number, UcumError, convert, convert_with_context, validate};
+use octofhir_ucum::{AdvancedConversionContext, ErrorKind, UcumError, convert, convert_with_context, validate};
 
-/// Digits that are kept of a converted value, counted from the first digit of the value or of the offset between the
-/// two scales, whichever is greater: 32 `[degF]` is exactly 0 `Cel`.
+/// Digits that are kept of a converted value, counted from the first digit of the value or of the shift between the two
+/// scales, whichever is greater: 32 `[degF]` is exactly 0 `Cel`.
 pub const SIGNIFICANT_DIGITS: i32 = 12;
 
 /// Longest unit that is read, in bytes.
@@ -26,7 +26,7 @@ enum How {
     /// The units are written alike: values are left as they are, to the last bit.
     Identity,
     /// `value × factor + offset`.
-    Linear { factor: Number, offset: Number },
+    Linear { factor: f64, offset: f64 },
     /// Through the function of a special unit, such as `dB` or `[pH]`.
     Special,
 }
@@ -76,8 +76,9 @@ impl Conversion {
         match &self.how {
             How::Identity => Some(value),
             How::Linear { factor, offset } => {
-                let exact = Number::from_f64(value)?.checked_mul(*factor)?.checked_add(*offset)?;
-                rounded(exact.to_f64(), offset.to_f64())
+                let product = value * factor;
+                // Where the two nearly cancel, what is left of them is noise below the digits of either.
+                rounded(product + offset, product.abs().max(offset.abs()))
             }
             How::Special => rounded(convert(value, &self.from, &self.to).ok()?, 0.0),
         }
@@ -132,7 +133,7 @@ fn between(from: &str, to: &str) -> Result<How, UnitError> {
     // One may be outside the domain of a special unit's function; that the units compare is known all the same.
     match convert_with_context(1.0, from, to, &AdvancedConversionContext::default()) {
         Ok(result) => Ok(match (result.factor, result.offset) {
-            (Some(factor), Some(offset)) => How::Linear { factor, offset },
+            (Some(factor), Some(offset)) => How::Linear { factor: factor.to_f64(), offset: offset.to_f64() },
             _ => How::Special,
         }),
         Err(UcumError { kind: ErrorKind::OutOfDomain { .. }, .. }) => Ok(How::Special),

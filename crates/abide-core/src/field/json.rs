@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use super::check::{missing, shortened};
 use super::{FieldType, Kind, StructType, Violation};
 use crate::document::nearest;
+use crate::time::{Span, Timestamp};
 use crate::value::{Value, key_order};
 
 /// Most levels of untyped JSON that are read or written.
@@ -80,6 +81,27 @@ impl FieldType {
             _ => serde_json::from_str(text).unwrap_or(plain),
         };
         self.value_from_json(&json)
+    }
+
+    /// A value of this type that was recorded without it, as the arguments of a denial are: there a time is an integer, and
+    /// an object a list. What cannot be of this type stays as it is.
+    #[must_use]
+    pub fn retyped(&self, value: &Value) -> Value {
+        match (&self.kind, value) {
+            (Kind::DateTime, Value::Int(nanos)) => Value::Time(Timestamp(*nanos)),
+            (Kind::Duration, Value::Int(nanos)) => Value::Span(Span(*nanos)),
+            (Kind::Array { items, .. }, Value::List(list)) => {
+                Value::List(list.iter().map(|item| items.retyped(item)).collect())
+            }
+            (Kind::Object(object), Value::List(list)) if list.len() == object.fields.len() => {
+                let values = object.fields.iter().zip(&**list);
+                Value::Struct(values.map(|(field, value)| field.ty.retyped(value)).collect())
+            }
+            (Kind::Map { values, .. }, Value::Map(entries)) => {
+                Value::Map(entries.iter().map(|(key, value)| (Arc::clone(key), values.retyped(value))).collect())
+            }
+            _ => value.clone(),
+        }
     }
 
     /// The value as JSON. What is not of this type is shown as [`untyped_to_json`] does.

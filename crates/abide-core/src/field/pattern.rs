@@ -41,6 +41,9 @@ fn with_ascii_classes(source: &str) -> Result<String, String> {
     while let Some(c) = rest.next() {
         if c != '\\' {
             out.push(c);
+            if c == '(' && folds_case(rest.as_str()) {
+                return Err("`(?i)` folds letters beyond ASCII and is not read; write both, as in `[Aa]`".to_owned());
+            }
             continue;
         }
         match rest.next() {
@@ -51,6 +54,7 @@ fn with_ascii_classes(source: &str) -> Result<String, String> {
             Some('s') => out.push_str("[\\t\\n\\v\\f\\r ]"),
             Some('S') => out.push_str("[^\\t\\n\\v\\f\\r ]"),
             Some('b') => out.push_str("(?-u:\\b)"),
+            Some('B') => return Err("`\\B` is not read; write what stands on both sides".to_owned()),
             Some('p' | 'P') => {
                 return Err("Unicode properties (`\\p`) are not read; list the characters".to_owned());
             }
@@ -62,4 +66,12 @@ fn with_ascii_classes(source: &str) -> Result<String, String> {
         }
     }
     Ok(out)
+}
+
+/// Whether what follows a `(` sets the flag that ignores case.
+fn folds_case(rest: &str) -> bool {
+    let Some(flags) = rest.strip_prefix('?') else { return false };
+    let set = flags.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    let ends_flags = flags.as_bytes().get(set.len()).is_some_and(|end| matches!(end, b')' | b':' | b'-'));
+    set.contains('i') && ends_flags
 }

@@ -124,7 +124,11 @@ fn event_json(event: &Event, names: Names<'_>, out: &mut Map<String, Json>) {
             put("mutation", denied.mutation.map_or(Json::Null, |mutation| names.mutation(mutation).into()));
             caller_json(&denied.caller, &mut put);
             put("rule", denied.rule.map_or(Json::Null, |rule| names.rule(rule).into()));
-            let args = denied.args.iter().map(|(name, value)| (name.to_string(), untyped_to_json(value)));
+            let ty = denied.mutation.and_then(|mutation| names.args(mutation));
+            let args = denied.args.iter().map(|(name, value)| {
+                let field = ty.and_then(|ty| ty.get(ty.slot(name)?));
+                (name.to_string(), field.map_or_else(|| untyped_to_json(value), |field| field.ty.to_json(&field.ty.retyped(value))))
+            });
             put("args", Json::Object(args.collect()));
             put("reason", denied.reason.to_json());
             if let Some(step) = denied.step {

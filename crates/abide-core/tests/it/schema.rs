@@ -1,5 +1,10 @@
 //! Schemas: what loads, what is refused and how it is said, the canonical form, the renderings.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what went wrong by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking"
+)]
 
 mod bad;
 mod canonical;
@@ -76,4 +81,13 @@ fn an_expression_that_a_comma_cuts_is_read_whole_and_said_to_be() {
     insta::assert_snapshot!(shown(&cut, &warnings));
     let open = FROST_GUARD.replace("'max(self.fuel - 3, 0.0)'", "max(self.fuel - 3, 0.0");
     insta::assert_snapshot!(shown(&open, &Schema::load(&open).unwrap_err()));
+}
+
+#[test]
+fn the_schema_of_the_reference_loads_without_a_word() {
+    let page = include_str!("../../../../docs/schema.md");
+    let (_, rest) = page.split_once("```yaml\n").unwrap();
+    let (text, _) = rest.split_once("```").unwrap();
+    let (_, warnings) = Schema::load(text).unwrap_or_else(|found| panic!("{}", shown(text, &found)));
+    assert_eq!(shown(text, &warnings), "");
 }

@@ -60,6 +60,8 @@ pub(super) fn run(
             tick: ticked.clock.tick,
             time: ticked.clock.time,
             records: ticked.records,
+            acts: ticked.acts,
+            denials: ticked.denials,
             remaining: None,
         });
         due += period;
@@ -150,6 +152,6 @@ fn end(feed: &mut Feed, name: &Arc<str>, failure: Option<String>, run: &mut Run<
 fn fits(host: &Host, reading: &LiveReading) -> bool {
     reading.observations.iter().all(|one| {
         let asked = reading.observations.iter().filter(|other| other.object == one.object).count();
-        host.engine().object(&one.object).is_none_or(|object| host.room(object.number) >= asked)
+        host.engine().object(&one.object).is_none_or(|object| usize::try_from(host.room(object.number)).is_ok_and(|room| room >= asked))
     })
 }

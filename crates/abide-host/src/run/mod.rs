@@ -83,6 +83,10 @@ pub enum Progress {
         time: Timestamp,
         /// Records it made.
         records: usize,
+        /// How many mutations of rules are among them.
+        acts: usize,
+        /// How many denials are among them.
+        denials: usize,
         /// Readings that are still to come, of a replay.
         remaining: Option<usize>,
     },

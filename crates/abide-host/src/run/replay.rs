@@ -48,6 +48,8 @@ pub(super) fn run(
             tick: ticked.clock.tick,
             time: ticked.clock.time,
             records: ticked.records,
+            acts: ticked.acts,
+            denials: ticked.denials,
             remaining: Some(input.remaining() + usize::from(held.is_some())),
         });
     }
@@ -82,6 +84,6 @@ fn take(host: &mut Host, input: &mut Replay, held: &mut Option<Reading>, time: T
 fn fits(host: &Host, reading: &Reading) -> bool {
     reading.observations.iter().all(|one| {
         let asked = reading.observations.iter().filter(|other| other.object == one.object).count();
-        host.engine().object(&one.object).is_none_or(|object| host.room(object.number) >= asked)
+        host.engine().object(&one.object).is_none_or(|object| usize::try_from(host.room(object.number)).is_ok_and(|room| room >= asked))
     })
 }

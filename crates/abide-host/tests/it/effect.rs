@@ -186,13 +186,17 @@ mod dispatcher {
 
     type Word = Result<serde_json::Value, CallError>;
 
-    fn told() -> (Arc<dyn Target>, Receiver<(String, u64)>, Sender<Word>) {
+    type Calls = Receiver<(String, u64)>;
+
+    fn told() -> (Arc<dyn Target>, Calls, Sender<Word>) {
         let (began, calls) = mpsc::channel();
         let (say, words) = mpsc::channel();
         (Arc::new(Told { began, words: Mutex::new(words) }), calls, say)
     }
 
-    fn start(targets: Vec<(&str, Arc<dyn Target>)>, now: Arc<AtomicI64>) -> (Dispatcher, Receiver<Outcome>) {
+    type Named<'a> = (&'a str, Arc<dyn Target>);
+
+    fn start(targets: Vec<Named<'_>>, now: Arc<AtomicI64>) -> (Dispatcher, Receiver<Outcome>) {
         Dispatcher::new(DispatcherConfig {
             targets: targets.into_iter().map(|(name, target)| (name.into(), target)).collect(),
             workers_max: 4,

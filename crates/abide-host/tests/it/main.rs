@@ -1,6 +1,9 @@
 //! Tests of the host through its public boundary.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails panics")]
+
 mod effect;
+mod explain;
 mod manifest;
 mod source;
 mod units;

@@ -4,6 +4,7 @@ mod flush;
 mod recover;
 mod state;
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use crate::blobs::Blobs;
@@ -84,7 +85,10 @@ pub struct Log {
     rotate: bool,
     staged: Option<Staged>,
     in_flight: bool,
+    /// What the next frame is written to.
     spare: FrameBuffer,
+    /// Buffers that came back from the disk, kept for their memory: never more than two.
+    returned: Vec<FrameBuffer>,
     checkpoint: Option<Checkpoint>,
     poisoned: Option<String>,
     _lock: LockGuard,
@@ -153,6 +157,7 @@ impl Log {
             staged: None,
             in_flight: false,
             spare: FrameBuffer::default(),
+            returned: Vec::new(),
             checkpoint: None,
             poisoned: None,
             _lock: lock,
@@ -197,7 +202,7 @@ impl Log {
         let verifier = self.signer.verifier();
         let (tick, time, key_id) = (commit.tick, commit.time, verifier.key_id());
         let fields = CommitFields { first_leaf: frontier.size(), tick, time, key_id };
-        let mut buffer = std::mem::take(&mut self.spare);
+        let mut buffer = std::mem::replace(&mut self.spare, self.returned.pop().unwrap_or_default());
         let header = buffer.finish(&fields, &root, &signature);
         let checkpoint = Checkpoint { size, root, tick, time, note: verifier.note(size, &root, &signature) };
         let target = if offset == 0 { Target::New } else { Target::Open { file: self.file.clone(), offset } };
@@ -251,13 +256,13 @@ impl Log {
             Ok(new_file) => {
                 self.segments.grow(staged.base, staged.end);
                 self.file = new_file.unwrap_or_else(|| self.file.clone());
-                self.spare = staged.buffer;
+                self.returned.push(staged.buffer);
                 self.checkpoint = Some(staged.checkpoint.clone());
                 Ok(staged.checkpoint)
             }
             Err(error) => {
                 self.poisoned = Some(error.to_string());
-                let full = error.source.kind() == std::io::ErrorKind::StorageFull;
+                let full = matches!(error.source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
                 Err(if full { AppendError::Full(error) } else { AppendError::Disk(error) })
             }
         }

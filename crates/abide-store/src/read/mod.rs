@@ -10,7 +10,7 @@ use crate::blobs::Blobs;
 use crate::checkpoint::{Checkpoint, LogVerifier};
 use crate::disk::Disk;
 use crate::error::{Damage, DiskError, OpenError, ReadError};
-use crate::format::{HeaderFault, Position, RecordPos, segment_path};
+use crate::format::{FRAME_HEADER_BYTES, HeaderFault, Position, RECORD_HEADER_BYTES, RecordPos, segment_path};
 use crate::log::Heads;
 use crate::snapshot::{Judged, Snapshot, judge};
 use crate::verify::{Verification, verify};
@@ -47,7 +47,7 @@ impl LogReader {
         if files.is_empty() {
             return Err(OpenError::Missing { path: disk.describe("") });
         }
-        let Judged { best, .. } = judge(&*disk, &files)?;
+        let Judged { best, reached: furthest, .. } = judge(&*disk, &files)?;
         let (log, snapshot) = best.unzip();
         let log = log.unwrap_or_default();
         let reached = files.iter().map(|file| file.base).filter(|base| *base <= log.position).collect();
@@ -62,12 +62,85 @@ impl LogReader {
         if reader.segments.end() == Position::START {
             return Err(OpenError::Missing { path: reader.segments.disk().describe("") });
         }
+        // A snapshot is written when all before it is durable: a log that ends before one has lost something.
+        let end = reader.segments.end().0;
+        if let Some((position, snapshot)) = furthest.filter(|(position, _)| *position > end) {
+            let base = reader.segments.bases().last().copied().unwrap_or(0);
+            let what = format!("the log ends there, but `{snapshot}` shows that it had come to position {position}");
+            let path = reader.segments.disk().describe(&segment_path(base));
+            return Err(Damage { path, offset: end - base, what }.into());
+        }
         Ok(reader)
     }
 
     pub(crate) fn of_log(segments: Segments, heads: Heads, checkpoint: Option<Checkpoint>) -> Self {
         let size = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
         Self { segments, heads, size, checkpoint, snapshot: None }
+    }
+
+    /// Opens all that the files of a log hold, sound or not, to say what is wrong with it: [`verify`](Self::verify),
+    /// [`frames`](Self::frames) and [`sound_after`](Self::sound_after) go over it; it knows no heads and no checkpoint.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`] if there is none, or what the disk says.
+    pub fn open_damaged(disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
+        let files = list_segments(&*disk)?;
+        let Some(last) = files.last() else { return Err(OpenError::Missing { path: disk.describe("") }) };
+        let (end, bases) = (last.end(), files.iter().map(|file| file.base).collect());
+        let segments = Segments::new(disk, bases, end);
+        Ok(Self { segments, heads: Heads::default(), size: 0, checkpoint: None, snapshot: None })
+    }
+
+    /// Where the first sound frame after a place that holds none starts, also past this reader's end. Where there is one,
+    /// the place is damaged, since a torn frame has none after it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn sound_after(&self, place: Position) -> Result<Option<Position>, DiskError> {
+        let disk = &**self.segments.disk();
+        for file in list_segments(disk)?.iter().filter(|file| file.end() > place.0) {
+            let mut window = Window::open(disk, file.base)?;
+            let Ok(header) = window.header()? else { continue };
+            let is_genuine = |frame: &crate::format::FrameView<'_>| {
+                header.verifier.verify(frame.size(), &frame.root, &frame.signature)
+            };
+            let start = file.base + header.len();
+            if start > place.0 && matches!(window.frame(header.len())?, Found::Frame(frame) if is_genuine(&frame)) {
+                return Ok(Some(Position(start)));
+            }
+            let offset = place.0.max(start) - file.base;
+            if let Some(found) = window.frame_after(offset, is_genuine)? {
+                return Ok(Some(Position(file.base + found)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The records that can still be told apart in a damaged frame that starts at `place`, up to `end`. Nothing of them is
+    /// checked but that each could be a record, and follows the one before it.
+    #[must_use]
+    pub fn records_of_damaged(&self, place: Position, end: Position) -> Vec<Record> {
+        let mut found: Vec<Record> = Vec::new();
+        let mut pos = RecordPos(place.0 + FRAME_HEADER_BYTES as u64);
+        while pos.0 < end.0 {
+            let Ok(record) = self.record(pos) else { break };
+            if found.last().is_some_and(|last| last.leaf + 1 != record.leaf) {
+                break;
+            }
+            pos = RecordPos(pos.0 + RECORD_HEADER_BYTES as u64 + record.bytes.len() as u64);
+            found.push(record);
+        }
+        found
+    }
+
+    /// The bytes after this reader's end: a commit that is being written, or one that never became whole, which the next
+    /// writer cuts off.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn bytes_after_end(&self) -> Result<u64, DiskError> {
+        let files = list_segments(&**self.segments.disk())?;
+        Ok(files.last().map_or(0, |last| last.end().saturating_sub(self.segments.end().0)))
     }
 
     /// Reads what was written since: the number of frames that came.

@@ -22,6 +22,8 @@ use narrow::Path;
 
 /// What costs more is not computed at load, constant or not.
 const FOLD_COST_MAX: u64 = 10_000;
+/// The most errors that are reported of one expression.
+const ERRORS_MAX: usize = 20;
 
 /// A compiled expression and what is known of it.
 #[derive(Debug)]
@@ -352,8 +354,17 @@ impl Checker<'_> {
         self.made(at, Op::Map(nodes), known)
     }
 
+    /// Whether there are so many errors already that one more would help nobody. (Looking for the nearest name of each of a
+    /// thousand unknown ones would take long.)
+    fn is_full(&self) -> bool {
+        self.errors.len() >= ERRORS_MAX
+    }
+
     /// Adds an error.
     fn error(&mut self, at: At, message: String, help: impl Into<String>) {
+        if self.is_full() {
+            return;
+        }
         self.errors.push(ExprError { message, help: Some(help.into()), span: at.range() });
     }
 

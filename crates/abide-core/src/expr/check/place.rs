@@ -142,7 +142,7 @@ impl Checker<'_> {
             self.error(at, "`has` takes one field".into(), "write `has(self.name)`");
             return unknown(at);
         };
-        let AstKind::Select { of, name } = &arg.kind else {
+        let AstKind::Select { .. } = &arg.kind else {
             let text = self.text(arg.at);
             self.error(arg.at, format!("`{text}` is not a field"), "write `has(self.name)`");
             return unknown(at);
@@ -156,16 +156,7 @@ impl Checker<'_> {
             let known = Known { constant: false, ..Known::new(Ty::BOOL, checked.cost, &[]) };
             return self.made(at, Op::InMap(Box::new([key, map])), known);
         }
-        let (AstKind::Name(_), "kind" | "name") = (&of.kind, name.as_str()) else {
-            return self.null_test(at, arg, checked, false);
-        };
-        match checked.node.op {
-            Op::CallerKind | Op::CallerName => {
-                self.error(at, format!("`caller.{name}` is always there"), "leave the test out");
-                unknown(at)
-            }
-            _ => self.null_test(at, arg, checked, false),
-        }
+        self.null_test(at, arg, checked, false)
     }
 
     /// Whether a value is null (`is`), or is not.
@@ -344,6 +335,9 @@ impl Checker<'_> {
     }
 
     fn unknown_name(&mut self, at: At, name: &str) -> Checked {
+        if self.is_full() {
+            return unknown(at);
+        }
         let field =
             |owner: &Option<Arc<StructType>>| owner.as_ref().is_some_and(|ty| ty.slot(name).is_some());
         let help = if field(&self.scope.args) {
@@ -363,6 +357,9 @@ impl Checker<'_> {
     }
 
     fn unknown_part(&mut self, at: At, message: &str, owner: &StructType, name: &str) {
+        if self.is_full() {
+            return;
+        }
         let names: Vec<&str> = owner.fields.iter().map(|field| &*field.name).collect();
         let help = match nearest(name, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -100,7 +100,7 @@ impl Checker<'_> {
         match (&node.op, &field.kind) {
             (Op::Cond(of), _) => of.iter().skip(1).for_each(|branch| self.within_bounds(branch, field)),
             (Op::List(of), Kind::Array { items, .. }) => {
-                of.iter().for_each(|item| self.within_bounds(item, items))
+                of.iter().for_each(|item| self.within_bounds(item, items));
             }
             (Op::Struct(of), Kind::Object(properties)) => {
                 for (value, property) in of.iter().zip(&properties.fields) {

@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::lex::At;
-use super::node::{Arith, Node, OnNull, Op, Root};
+use super::node::{Arith, Binary, Cmp, Node, OnNull, Op, Root};
 use super::{Env, EvalError};
 use crate::field::Slot;
 use crate::time::{Span, Timestamp};
@@ -250,6 +250,9 @@ pub(super) fn eval<'a>(node: &'a Node, cx: &Context<'a>) -> Result<Val<'a>, Faul
         Op::Unary(function, of) => {
             function::unary(*function, eval(of, cx)?).map_err(|kind| Fault::new(kind, node.at))
         }
+        Op::Binary(Binary::TakeLast, of) if let [Node { op: Op::Join(parts), .. }, count] = &**of => {
+            last_of_joined(parts, count, cx, node.at)
+        }
         Op::Binary(function, of) => {
             let [a, b] = &**of;
             function::binary(*function, eval(a, cx)?, &eval(b, cx)?).map_err(|kind| Fault::new(kind, node.at))
@@ -367,6 +370,21 @@ fn join<'a>(a: &Val<'a>, b: &Val<'a>) -> Option<Val<'a>> {
     Some(Val::Owned(joined))
 }
 
+/// The end of one list after the other, which is what a window over readings is: the whole is never made.
+fn last_of_joined<'a>(parts: &'a [Node; 2], count: &'a Node, cx: &Context<'a>, at: At) -> Result<Val<'a>, Fault> {
+    let [a, b] = parts;
+    let (a, b, count) = (eval(a, cx)?, eval(b, cx)?, eval(count, cx)?);
+    let (Some(first), Some(second), Val::Int(most @ 0..)) = (a.items(), b.items(), &count) else {
+        let joined = join(&a, &b).ok_or(Fault::new(FaultKind::Null, at))?;
+        return function::binary(Binary::TakeLast, joined, &count).map_err(|kind| Fault::new(kind, at));
+    };
+    let most = usize::try_from(*most).unwrap_or(usize::MAX);
+    let skipped = (first.len() + second.len()).saturating_sub(most);
+    let beyond = skipped.saturating_sub(first.len());
+    let (first, second) = (first.get(skipped..).unwrap_or_default(), second.get(beyond..).unwrap_or_default());
+    Ok(Val::Owned(Value::List(first.iter().chain(second).cloned().collect())))
+}
+
 /// The value of a list, map or object literal.
 fn made<'a>(node: &'a Node, cx: &Context<'a>) -> Result<Val<'a>, Fault> {
     let all = |of: &'a [Node]| {
@@ -413,8 +431,7 @@ impl Val<'_> {
     }
 
     /// Whether the comparison holds of the two.
-    fn satisfies(&self, cmp: super::node::Cmp, other: &Self) -> bool {
-        use super::node::Cmp;
+    fn satisfies(&self, cmp: Cmp, other: &Self) -> bool {
         match cmp {
             Cmp::Eq => self.equals(other),
             Cmp::Ne => !self.equals(other),

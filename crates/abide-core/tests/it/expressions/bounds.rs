@@ -6,8 +6,8 @@ use abide_core::expr::{COST_MAX, DEPTH_MAX, NESTING_MAX, SOURCE_MAX};
 
 use super::fixture::Fixture;
 
-/// Much more than any answer takes in an optimised build, and little enough to notice what is not linear.
-const SOON: Duration = Duration::from_millis(500);
+/// A hundred times what any answer takes, and little beside what anything but linear work on these inputs would.
+const SOON: Duration = Duration::from_secs(2);
 
 /// The message of the first error, or `ok`; on a stack of a quarter of what a thread has.
 #[expect(clippy::disallowed_methods, reason = "the bound is on time and stack, which a test may measure")]
@@ -101,6 +101,13 @@ fn garbage_is_answered() {
         let source = piece.repeat(8000 / piece.len());
         assert_ne!(answer(&source), "ok", "{piece}");
     }
+}
+
+#[test]
+fn errors_are_as_many_as_a_person_reads() {
+    let fixture = Fixture::new();
+    let errors = fixture.compile(&format!("[{}]", vec!["self.fule"; 800].join(","))).unwrap_err();
+    assert_eq!(errors.len(), 20);
 }
 
 #[test]

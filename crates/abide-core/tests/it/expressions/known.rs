@@ -103,7 +103,7 @@ fn a_result_fits_its_field() {
         ("self.wind", nullable(number())),
         ("self.on ? null : 1", nullable(number())),
         ("args.level", level.clone()),
-        ("self.on ? \"low\" : args.level", level.clone()),
+        ("self.on ? \"low\" : args.level", level),
         ("self.wind == null ? 0 : self.wind", number()),
         ("self.pos", self_pos()),
         ("{\"x\": 1, \"y\": self.wind}", self_pos()),
@@ -192,6 +192,6 @@ fn every_error_is_reported_at_its_place() {
 
 fn self_pos() -> FieldType {
     let fixture = Fixture::new();
-    let memory = fixture.scope.memory.clone().unwrap();
+    let memory = fixture.scope.memory.unwrap();
     memory.get(memory.slot("pos").unwrap()).unwrap().ty.clone()
 }

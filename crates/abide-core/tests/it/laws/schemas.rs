@@ -37,7 +37,7 @@ const SETS: [&str; 12] = [
     "a: self.a + 1",
     "a: 12 / self.a",
     "b: self.b - 7.0",
-    "b: self.b + args.v * 1.0",
+    "b: self.b + double(args.v)",
     "c: '!self.c'",
     "d: \"self.a > 2 ? 'y' : args.v > 4 ? 'z' : 'x'\"",
     "e: args.v",
@@ -86,7 +86,7 @@ pub(super) fn schema_of(name: &str, choices: &mut Choices<'_>) -> Arc<Schema> {
         mutation(&mut text, name, has_gap, has_budget, choices);
     }
     text += "rules:\n";
-    for n in 0..choices.pick(6) {
+    for n in 0..=choices.pick(5) {
         rule(&mut text, n, has_budget, choices);
     }
     if choices.one_in(2) {
@@ -126,7 +126,7 @@ fn mutation(text: &mut String, name: &str, has_gap: bool, has_budget: bool, choi
     sets.dedup_by_key(|set| set[..1].to_owned());
     writeln!(text, "    set:\n      {}", sets.join("\n      ")).unwrap();
     if has_budget && choices.one_in(2) {
-        let cost = ["1", "2.5", "abs(args.v - self.a) * 0.3", "self.b / 30.0", "args.v"][choices.pick(5)];
+        let cost = ["1", "2.5", "double(abs(args.v - self.a)) * 0.3", "self.b / 30.0", "args.v"][choices.pick(5)];
         writeln!(text, "    cost: \"{cost}\"").unwrap();
     }
     if choices.one_in(4) {

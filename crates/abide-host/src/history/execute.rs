@@ -1,0 +1,306 @@
+//! A tick done again: the inputs that its records hold, fed to a cycle on a copy of the object as it stood before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use abide_core::admission::{self, OperatorAct, OperatorRequest, Request, Subject, admit, check_signature, signed_bytes};
+use abide_core::clock::Clock;
+use abide_core::cycle::{Child, Cycle, Input, World};
+use abide_core::frame::Frame;
+use abide_core::object::Object;
+use abide_core::record::decode::decode;
+use abide_core::record::encode::encode;
+use abide_core::record::{Caller, Denied, Event, Genesis, Hash, Mutated, Record, Signature, Spawned};
+use abide_core::schema::{Schema, Step};
+use abide_core::state::Status;
+use abide_core::time::Timestamp;
+use abide_core::value::Value;
+
+use super::Problem;
+use crate::host::HostError;
+use crate::view::{Lineage, Link, View, describe};
+
+/// Runs the ticks of one object again.
+pub(super) struct Executor<'a> {
+    view: &'a View,
+    frame: Frame,
+    /// The schemas of the log, and the tick from which on each is known; read only where there are rules that spawn.
+    known: Option<Vec<(u64, Arc<Schema>)>>,
+    records: u64,
+}
+
+impl<'a> Executor<'a> {
+    pub(super) fn new(view: &'a View) -> Self {
+        let frame = Frame::new(Arc::clone(&view.engine().host().identity));
+        Self { view, frame, known: None, records: 0 }
+    }
+
+    /// The records that came out as they were recorded.
+    pub(super) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Runs the tick that left these records, on the object as it stood before it.
+    pub(super) fn tick(
+        &mut self,
+        live: &Object,
+        before: Option<&Object>,
+        links: &[Link],
+        problems: &mut Vec<Problem>,
+    ) -> Result<(), HostError> {
+        let Some((first, _)) = links.first() else { return Ok(()) };
+        let Some(before) = before else {
+            let Event::Genesis(genesis) = &first.event else { return Ok(()) };
+            problems.extend(self.genesis(live, first, genesis)?);
+            let later = links.iter().skip(1);
+            problems.extend(later.map(|(record, _)| Problem::of(record, "an object has no turn in the tick of its genesis")));
+            return Ok(());
+        };
+        let schemas = self.schemas(live, links)?;
+        let mut object = before.clone();
+        let clock = Clock { tick: first.tick, time: first.time };
+        self.frame.clear(clock);
+        for (index, (record, _)) in links.iter().enumerate() {
+            if let Event::Denials(counted) = &record.event {
+                self.frame.count_as_recorded(index, counted.clone());
+                if index == 0 {
+                    // All that was counted before this tick stands in its first record.
+                    let schema = Arc::clone(&object.schema);
+                    object.state.resume_counts_before(&schema, counted, clock.time);
+                }
+            }
+        }
+        let mut cycle = Cycle::new(&mut object, clock, World { schemas: &schemas }, &mut self.frame);
+        for (record, _) in links {
+            if !feed(&mut cycle, record) {
+                break;
+            }
+        }
+        let end = cycle.run();
+        for (record, _) in links {
+            if let Event::ChildEnded { child, part } = &record.event {
+                let (part, problem) = self.child_end(record, child, *part);
+                problems.extend(problem);
+                object.end_child(Arc::clone(child), part, clock, &mut self.frame);
+            }
+        }
+        self.compare(&object.schema, links, problems);
+        for child in &end.children {
+            problems.extend(self.child_begin(live, clock, child));
+        }
+        Ok(())
+    }
+
+    /// Holds what came out against what was recorded. What follows from a first difference is not told.
+    fn compare(&mut self, schema: &Schema, links: &[Link], problems: &mut Vec<Problem>) {
+        for (index, (record, hash)) in links.iter().enumerate() {
+            let Some(entry) = self.frame.entries.get(index) else {
+                let what = format!("the record says {}; run again, the tick ends before it", describe(record, schema));
+                problems.push(Problem::of(record, what));
+                return;
+            };
+            if entry.hash != *hash {
+                let again = self.describe(index, schema);
+                let what = format!("the record says {}; run again, it comes to {again}", describe(record, schema));
+                problems.push(Problem::of(record, what));
+                return;
+            }
+            self.records += 1;
+        }
+        if let Some((last, _)) = links.last()
+            && self.frame.entries.len() > links.len()
+        {
+            let again = self.describe(links.len(), schema);
+            problems.push(Problem::of(last, format!("run again, the tick goes on after this record: {again}")));
+        }
+    }
+
+    fn describe(&self, index: usize, schema: &Schema) -> String {
+        let entry = self.frame.entries.get(index).map(|entry| self.frame.record(entry));
+        let record = entry.and_then(|bytes| decode(bytes, Some(schema)).ok());
+        record.map_or_else(|| "a record that cannot be read".to_owned(), |record| describe(&record, schema))
+    }
+
+    /// The schemas that a child could have in the tick of these records, by name.
+    fn schemas(&mut self, live: &Object, links: &[Link]) -> Result<BTreeMap<Arc<str>, Arc<Schema>>, HostError> {
+        let mut names = BTreeMap::new();
+        let (Some((first, _)), true) = (links.first(), spawns(&live.schema)) else { return Ok(names) };
+        if self.known.is_none() {
+            self.known = Some(known_schemas(self.view)?);
+        }
+        for (tick, schema) in self.known.iter().flatten() {
+            if *tick <= first.tick {
+                names.insert(Arc::clone(&schema.name), Arc::clone(schema));
+            }
+        }
+        // Which of two versions a child has is the host's doing: it is in the record.
+        let spawned = links.iter().find_map(|(record, _)| match &record.event {
+            Event::Spawn(spawned) => self.view.engine().schemas().get(&spawned.schema),
+            _ => None,
+        });
+        if let Some(schema) = spawned {
+            names.insert(Arc::clone(&schema.name), Arc::clone(schema));
+        }
+        Ok(names)
+    }
+
+    /// Whether a genesis says what its parent's record ordered.
+    fn genesis(&mut self, live: &Object, record: &Record, genesis: &Genesis) -> Result<Option<Problem>, HostError> {
+        self.records += 1;
+        let Some((parent, spawn)) = &genesis.parent else { return Ok(None) };
+        let missing = || Some(Problem::of(record, format!("its parent `{parent}` has no record {spawn} that makes it")));
+        let Some(parent) = self.view.engine().object(parent) else { return Ok(missing()) };
+        for link in self.view.backwards(Lineage::of(parent))? {
+            let (theirs, hash) = link?;
+            if theirs.tick < record.tick {
+                break;
+            }
+            if hash != *spawn {
+                continue;
+            }
+            let Event::Spawn(spawned) = &theirs.event else { break };
+            return Ok(spawn_problem(&live.id, genesis, hash, spawned).map(|what| Problem::of(record, what)));
+        }
+        Ok(missing())
+    }
+
+    /// Whether the child that came out of a cycle is the one that the log has.
+    fn child_begin(&self, parent: &Object, clock: Clock, child: &Child) -> Option<Problem> {
+        let record = Record {
+            object: Arc::clone(&child.id),
+            seq: 0,
+            prev: None,
+            tick: clock.tick,
+            time: clock.time,
+            force: 0,
+            event: Event::Genesis(Box::new(child.genesis.clone())),
+        };
+        let mut bytes = Vec::new();
+        encode(&record, Some(&child.schema), &mut bytes);
+        let what = match self.view.engine().object(&child.id) {
+            None => format!("`{}` made this child, and the log has no such object", parent.id),
+            Some(object) if object.genesis != Hash::of_record(&bytes) => {
+                format!("its genesis is not the one that `{}` gave it", parent.id)
+            }
+            Some(_) => return None,
+        };
+        Some(Problem::of(&record, what))
+    }
+
+    /// What a child that ended left, from its own lineage.
+    fn child_end(
+        &self,
+        record: &Record,
+        child: &Arc<str>,
+        recorded: abide_core::slope::Allotment,
+    ) -> (abide_core::slope::Allotment, Option<Problem>) {
+        match self.view.engine().object(child) {
+            Some(child) if child.state.status == Status::Terminated => (child.leaves(record.time), None),
+            _ => (recorded, Some(Problem::of(record, format!("`{child}` has not ended by its own lineage")))),
+        }
+    }
+}
+
+/// In what a child's genesis is not what its parent's spawn record orders.
+pub(crate) fn spawn_problem(id: &str, genesis: &Genesis, record: Hash, spawned: &Spawned) -> Option<String> {
+    let what = if record.of_child(spawned.step).to_string() != id {
+        "its id is not the one that its parent's record gives it"
+    } else if genesis.schema != spawned.schema {
+        "its schema is not the one that its parent's record names"
+    } else if genesis.allotment != spawned.allotment {
+        "what it was given of the slope is not what its parent's record gives"
+    } else {
+        return None;
+    };
+    Some(what.to_owned())
+}
+
+/// Feeds what a record says came from outside, in the order of the inbox. `false` when it is the object's own doing.
+fn feed(cycle: &mut Cycle<'_>, record: &Record) -> bool {
+    match &record.event {
+        Event::Denials(_) => {}
+        Event::Pause { since } => cycle.pause(*since),
+        Event::Mutation(mutated) if is_outside(&mutated.caller) => {
+            let Mutated { mutation, args, caller, .. } = mutated;
+            cycle.inspect(Input::Ask(Request { mutation: *mutation, args: args.clone(), caller: caller.clone() }));
+        }
+        Event::Denial(denied) if is_outside(&denied.caller) => feed_denied(cycle, denied, record.time),
+        Event::Release(signature) => operate(cycle, OperatorAct::Release, signature),
+        Event::Seal(signature) => operate(cycle, OperatorAct::Seal, signature),
+        Event::Policy(policy) => {
+            cycle.inspect(Input::Policy(policy.clone()));
+        }
+        // What the target answered is asked for in a record of its own, which follows.
+        Event::Outcome(_) => cycle.take_as_recorded(record.event.clone()),
+        _ => return false,
+    }
+    true
+}
+
+fn is_outside(caller: &Caller) -> bool {
+    matches!(caller, Caller::Observation(_) | Caller::Operator(_) | Caller::Component(_) | Caller::Parent(_))
+}
+
+fn operate(cycle: &mut Cycle<'_>, act: OperatorAct, signature: &Signature) {
+    cycle.inspect(Input::Operate(OperatorRequest { act, signature: signature.clone() }));
+}
+
+fn feed_denied(cycle: &mut Cycle<'_>, denied: &Denied, now: Timestamp) {
+    let object = cycle.object();
+    match (denied.mutation, &denied.caller) {
+        (None, Caller::Operator(signature)) => {
+            // The record of a denied act does not name it: its signature does, where there is a good one.
+            let bytes = signed_bytes(object.genesis, OperatorAct::Release.name(), None, signature.counter);
+            let releases = check_signature(&object.policy, &object.state, signature, &bytes).is_ok();
+            operate(cycle, if releases { OperatorAct::Release } else { OperatorAct::Seal }, signature);
+        }
+        (Some(mutation), _) if !denied.args.iter().any(|(_, value)| is_cut(value)) => {
+            let asked = |typed: bool| Request { mutation, args: given(object, denied, typed), caller: denied.caller.clone() };
+            let subject = Subject {
+                schema: &object.schema,
+                policy: &object.policy,
+                genesis: object.genesis,
+                state: &object.state,
+            };
+            let as_they_came = asked(false);
+            // Untyped, as they are in the record, a time is an integer and an object a list; if that alone explains the denial,
+            // they came so.
+            let explains = admit(subject, &as_they_came, now).is_err_and(|denial| denial.reason == denied.reason);
+            let request = if explains { as_they_came } else { asked(true) };
+            cycle.inspect(Input::Ask(request));
+        }
+        _ => cycle.take_as_recorded(Event::Denial(Box::new(denied.clone()))),
+    }
+}
+
+/// Whether an argument of a denial was cut short: see `denial` in `docs/formats/lineage.md`.
+fn is_cut(value: &Value) -> bool {
+    matches!(value, Value::Str(text) if text.ends_with('…') && text.chars().count() > admission::EXCERPT_MAX)
+}
+
+/// The arguments of a denial in the order of their type, as they are recorded or each of its type.
+fn given(object: &Object, denied: &Denied, typed: bool) -> Vec<Value> {
+    let mutation = denied.mutation.and_then(|ix| object.schema.mutations.get(usize::from(ix.0)));
+    let fields = mutation.into_iter().flat_map(|mutation| &mutation.args.fields);
+    let given = fields.map(|field| {
+        let value = denied.args.iter().find(|(name, _)| *name == field.name).map(|(_, value)| value);
+        value.map_or(Value::Null, |value| if typed { field.ty.retyped(value) } else { value.clone() })
+    });
+    given.collect()
+}
+
+fn spawns(schema: &Schema) -> bool {
+    schema.rules.iter().any(|rule| matches!(rule.then, Step::Spawn(_)))
+}
+
+/// The schemas of a log, and the tick from which on each is known.
+fn known_schemas(view: &View) -> Result<Vec<(u64, Arc<Schema>)>, HostError> {
+    let mut known = Vec::new();
+    for link in view.records(view.lineage(abide_core::record::HOST)?)? {
+        let (record, _) = link?;
+        let Event::Schema(canonical) = &record.event else { continue };
+        let schema = view.engine().schemas().values().find(|schema| schema.canonical == **canonical);
+        known.extend(schema.map(|schema| (record.tick, Arc::clone(schema))));
+    }
+    Ok(known)
+}

@@ -1,0 +1,170 @@
+//! The law that every record must keep, whoever wrote it: what the schema admits of the state before it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use abide_core::admission::{OperatorAct, Request, Subject, admit, check_signature, signed_bytes};
+use abide_core::cycle::check_first_values;
+use abide_core::object::Object;
+use abide_core::policy::Policy;
+use abide_core::record::{Caller, Event, Genesis, Hash, Mutated, Record, Signature, Spawned};
+use abide_core::schema::{Schema, Step};
+use abide_core::slope::Allotment;
+use abide_core::state::Status;
+use abide_core::time::Timestamp;
+
+use crate::history::spawn_problem;
+
+/// In what a record breaks the law, held against the object as it stood before.
+pub(super) fn breach(object: &Object, record: &Record, schemas: &BTreeMap<Hash, Arc<Schema>>) -> Option<String> {
+    if record.force != object.force {
+        return Some(format!("it names record {} as what put its schema in force, which is record {}", record.force, object.force));
+    }
+    match &record.event {
+        Event::Mutation(mutated) => mutation_breach(object, mutated, record.time),
+        Event::Release(signature) => operator_breach(object, OperatorAct::Release, signature),
+        Event::Seal(signature) => operator_breach(object, OperatorAct::Seal, signature),
+        Event::Spawn(spawned) => spawn_breach(object, spawned, record.time, schemas),
+        Event::Outcome(outcome) if !object.state.effects.contains_key(&outcome.of) => {
+            Some(format!("record {} has no effect that waits for an outcome", outcome.of))
+        }
+        Event::ChildEnded { child, part } => match object.state.children.get(child) {
+            None => Some(format!("`{child}` is no child of it that is alive")),
+            Some(given) if part.budget > given.budget || part.refill > given.refill => {
+                Some(format!("`{child}` leaves more of the slope than it was given"))
+            }
+            Some(_) => None,
+        },
+        Event::Quarantine => quarantine_breach(object, record.time),
+        Event::Wake if object.state.status != Status::Sleeping => Some("it did not sleep".to_owned()),
+        Event::Genesis(_) | Event::Host(_) | Event::Schema(_) | Event::Progress(_) => {
+            Some("such a record does not stand there in an object's lineage".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// A mutation is admitted again: the same must come of it.
+fn mutation_breach(object: &Object, mutated: &Mutated, now: Timestamp) -> Option<String> {
+    if let Some(what) = rule_breach(&object.schema, mutated) {
+        return Some(what);
+    }
+    let request = Request { mutation: mutated.mutation, args: mutated.args.clone(), caller: mutated.caller.clone() };
+    let admitted = match admit(subject(object), &request, now) {
+        Ok(admitted) => admitted,
+        Err(denial) => return Some(format!("it cannot have been admitted: {}", denial.reason.message)),
+    };
+    let parts = [
+        ("arguments", admitted.args == mutated.args),
+        ("changes", admitted.changes == mutated.changes),
+        ("cost", admitted.cost == mutated.cost),
+        ("effect", admitted.effect == mutated.effect),
+    ];
+    let differing: Vec<&str> = parts.iter().filter(|(_, same)| !same).map(|(what, _)| *what).collect();
+    (!differing.is_empty()).then(|| format!("admitted again, it has other {}", differing.join(", ")))
+}
+
+fn rule_breach(schema: &Schema, mutated: &Mutated) -> Option<String> {
+    let step = mutated.rule.map(|ix| schema.rules.get(usize::from(ix.0)).map(|rule| &rule.then));
+    let ordered = match (&mutated.caller, step) {
+        (Caller::Rule, Some(Some(Step::Mutate(step)))) => step.mutation == mutated.mutation,
+        (Caller::Behaviour, Some(Some(Step::Act(_)))) => true,
+        (Caller::SafeState, None) => schema.safe_state.as_ref().is_some_and(|step| step.mutation == mutated.mutation),
+        (Caller::Rule | Caller::Behaviour | Caller::SafeState, _) => false,
+        (_, rule) => rule.is_none(),
+    };
+    (!ordered).then(|| "the rule that it names does not ask for that".to_owned())
+}
+
+fn operator_breach(object: &Object, act: OperatorAct, signature: &Signature) -> Option<String> {
+    let bytes = signed_bytes(object.genesis, act.name(), None, signature.counter);
+    let checked = check_signature(&object.policy, &object.state, signature, &bytes)
+        .and_then(|()| act.check_status(object.state.status));
+    checked.err().map(|denial| format!("it cannot have been admitted: {}", denial.reason.message))
+}
+
+fn quarantine_breach(object: &Object, now: Timestamp) -> Option<String> {
+    let Some(quarantine) = object.schema.trust_slope.quarantine else {
+        return Some("its schema knows no quarantine".to_owned());
+    };
+    let recent = object.state.own_denials.iter().filter(|at| at.saturating_add(quarantine.within) > now).count();
+    let enough = u32::try_from(recent).unwrap_or(u32::MAX) >= quarantine.denials;
+    (!enough).then(|| format!("{recent} denials of its own doing do not bring it into quarantine"))
+}
+
+fn spawn_breach(
+    object: &Object,
+    spawned: &Spawned,
+    now: Timestamp,
+    schemas: &BTreeMap<Hash, Arc<Schema>>,
+) -> Option<String> {
+    if !schemas.contains_key(&spawned.schema) {
+        return Some("the schema of its child is not in the log".to_owned());
+    }
+    if object.depth >= object.policy.limits.depth {
+        return Some(format!("its child would be more than {} generations deep", object.policy.limits.depth));
+    }
+    let bucket = object.state.bucket?;
+    let part = spawned.allotment.and_then(|part| bucket.divide(part.budget, part.refill, now).map(|(_, part)| part));
+    (part.is_none() || part != spawned.allotment).then(|| "it gives its child what the slope has not to give".to_owned())
+}
+
+/// In what a genesis breaks the law by itself.
+pub(super) fn genesis_breach(record: &Record, genesis: &Genesis, schema: &Schema) -> Option<String> {
+    if record.seq != 0 || record.force != 0 {
+        return Some("a genesis is record 0".to_owned());
+    }
+    let checked = check_first_values(schema, &genesis.values, record.time);
+    checked.err().map(|reason| format!("it cannot have begun so: {}", reason.message))
+}
+
+/// The spawn records of a tick, whose children begin in the same tick.
+#[derive(Debug, Default)]
+pub(super) struct Family {
+    spawned: BTreeMap<Hash, (Arc<str>, Arc<Policy>, u32, Spawned)>,
+}
+
+impl Family {
+    /// Takes note of a spawn record.
+    pub(super) fn spawn(&mut self, parent: &Object, record: Hash, spawned: &Spawned) {
+        let parent = (Arc::clone(&parent.id), Arc::clone(&parent.policy), parent.depth, spawned.clone());
+        self.spawned.insert(record, parent);
+    }
+
+    /// In what a genesis is not what a parent ordered.
+    pub(super) fn child_breach(&mut self, record: &Record, genesis: &Genesis) -> Option<String> {
+        let Some((parent, spawn)) = &genesis.parent else {
+            return (genesis.depth != 0 || genesis.allotment.is_some())
+                .then(|| "it has no parent, but a depth or a part of a slope".to_owned());
+        };
+        let Some((id, policy, depth, spawned)) = self.spawned.remove(spawn).filter(|(id, ..)| id == parent) else {
+            return Some(format!("its parent `{parent}` has no record {spawn} in this tick that makes it"));
+        };
+        if genesis.depth != depth + 1 {
+            return Some(format!("its depth is not one more than that of `{id}`"));
+        }
+        if let Some(link) = genesis.policy.links.iter().find(|link| !policy.links.contains(link)) {
+            return Some(format!("it is granted `{}`, which its parent is not", link.interface));
+        }
+        spawn_problem(&record.object, genesis, spawn.to_owned(), &spawned)
+    }
+
+    /// A tick ends: what it spawned has begun. Gives the children that have not.
+    pub(super) fn end_tick(&mut self) -> Vec<(Arc<str>, Hash)> {
+        std::mem::take(&mut self.spawned).into_iter().map(|(record, (parent, ..))| (parent, record)).collect()
+    }
+
+    /// In what the end of a child is not what its own lineage comes to.
+    pub(super) fn end_breach(child: Option<&Object>, part: &Allotment, at: Timestamp) -> Option<String> {
+        match child {
+            Some(child) if child.state.status == Status::Terminated => {
+                (child.leaves(at) != *part).then(|| format!("`{}` leaves another part of the slope", child.id))
+            }
+            _ => Some("its child has not ended by its own lineage".to_owned()),
+        }
+    }
+}
+
+fn subject(object: &Object) -> Subject<'_> {
+    Subject { schema: &object.schema, policy: &object.policy, genesis: object.genesis, state: &object.state }
+}

@@ -1,0 +1,167 @@
+//! Whether a log is what its host wrote, and all that is wrong with it if it is not.
+//!
+//! [`verify_folder`] goes over everything from record 0 on and trusts no snapshot: the checksums, hashes, roots and
+//! signatures of the log; the certificate of its key; and of each lineage that its records follow one another, decode to
+//! their one form, keep the law of the schema when they are admitted again, and come to the state that the host has.
+
+mod law;
+mod lineages;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use abide_core::record::Hash;
+use abide_store::{Damage, Disk, FileDisk, LogReader, OpenError, ReadError, Verification};
+use serde_json::{Value as Json, json};
+
+use crate::history::Problem;
+use crate::host::HostError;
+use crate::keys;
+use crate::view::View;
+use lineages::Lineages;
+
+/// How many problems are told one by one.
+const PROBLEMS_MAX: usize = 1000;
+
+/// What verifying a log came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// The records that were read.
+    pub records: u64,
+    /// The objects they are of.
+    pub objects: u64,
+    /// The head: the size of the tree and its root; `None` where something is lost or altered, so that none can be computed.
+    pub head: Option<(u64, Hash)>,
+    /// What is wrong, in the order of the log: at most 1,000.
+    pub problems: Vec<Problem>,
+    /// How many more there are.
+    pub problems_more: u64,
+    /// Bytes at the end that are no whole commit: one that is being written, or was when the host was killed. Nobody was
+    /// ever shown what is in it.
+    pub tail_bytes: u64,
+}
+
+impl Verified {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// What `verify --json` prints: `{verified, records, objects, head: {size, root}, problems, …}`.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        json!({
+            "verified": self.is_verified(),
+            "records": self.records,
+            "objects": self.objects,
+            "head": self.head.map(|(size, root)| json!({ "size": size, "root": root.to_string() })),
+            "problems": self.problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
+            "problems_more": self.problems_more,
+            "tail_bytes": self.tail_bytes,
+        })
+    }
+}
+
+/// Verifies the log in a data folder, also one that is damaged.
+///
+/// # Errors
+/// When there is no store, or the disk refuses. What is wrong with the log is in the answer.
+pub fn verify_folder(folder: &Path) -> Result<Verified, HostError> {
+    verify_disk(Arc::new(FileDisk::new(folder)))
+}
+
+/// As [`verify_folder`], on any disk.
+///
+/// # Errors
+/// As [`verify_folder`].
+pub fn verify_disk(disk: Arc<dyn Disk>) -> Result<Verified, HostError> {
+    let (reader, lost) = match LogReader::open(Arc::clone(&disk)) {
+        Ok(mut reader) => {
+            if is_damaged_after(&mut reader)? { (LogReader::open_damaged(disk)?, None) } else { (reader, None) }
+        }
+        Err(OpenError::Damaged(damage)) => (LogReader::open_damaged(disk)?, Some(damage)),
+        Err(error) => return Err(error.into()),
+    };
+    // A log that does not fold has no state to hold against: the pass over it says why.
+    let view = View::of_reader(reader.clone(), None).ok().flatten();
+    check(&reader, view.as_ref(), lost)
+}
+
+/// Verifies the log of a view: of what was written after it was opened, nothing.
+///
+/// # Errors
+/// When the disk refuses. What is wrong with the log is in the answer.
+pub fn verify(view: &View) -> Result<Verified, HostError> {
+    check(view.reader(), Some(view), None)
+}
+
+/// Whether whole frames follow something that is none. A writer that goes on meanwhile is not mistaken for that.
+fn is_damaged_after(reader: &mut LogReader) -> Result<bool, HostError> {
+    loop {
+        if reader.sound_after(reader.end()).map_err(ReadError::from)?.is_none() {
+            return Ok(false);
+        }
+        if reader.refresh()? == 0 {
+            return Ok(true);
+        }
+    }
+}
+
+fn check(reader: &LogReader, view: Option<&View>, lost: Option<Damage>) -> Result<Verified, HostError> {
+    let limit = view.map(View::shown);
+    let (log, lineages) = std::thread::scope(|scope| {
+        // The hashing and the lineages are each half of the work, and neither needs the other.
+        let log = scope.spawn(|| reader.verify());
+        let lineages = Lineages::read(reader, limit);
+        (log.join(), lineages)
+    });
+    let log = log.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(ReadError::from)?;
+    let mut lineages = lineages?;
+    if let Some(view) = view {
+        lineages.hold_against(view.engine());
+    }
+    Ok(verdict(reader, &log, lineages, lost)?)
+}
+
+fn verdict(
+    reader: &LogReader,
+    log: &Verification,
+    lineages: Lineages,
+    lost: Option<Damage>,
+) -> Result<Verified, ReadError> {
+    let mut problems = Vec::new();
+    match lineages.host() {
+        Some(host) => {
+            let of_record_0 = |what: String| Problem { leaf: Some(0), seq: Some(0), object: Some(abide_core::record::HOST.into()), tick: Some(0), what };
+            if !keys::is_certified(host) {
+                problems.push(of_record_0(format!("the certificate of the log key is not the signature of `{}`", host.identity)));
+            }
+            for used in log.keys.iter().filter(|used| !keys::is_log_key(host, &used.verifier)) {
+                let what = format!("from record {} on, checkpoints are signed by a key that record 0 does not certify", used.size);
+                problems.push(Problem { leaf: Some(used.size), object: None, seq: None, tick: None, what });
+            }
+        }
+        None => problems.push(whole("record 0, which certifies the log key, is missing or damaged".to_owned())),
+    }
+    let mut told: Vec<(String, u64)> = Vec::new();
+    for damage in log.problems.iter().chain(&lost) {
+        let place = (damage.path.clone(), damage.offset);
+        if !told.contains(&place) {
+            problems.push(Problem { leaf: lineages.leaf_of(damage), ..whole(damage.to_string()) });
+            told.push(place);
+        }
+    }
+    let (records, objects) = (lineages.records(), lineages.objects());
+    problems.extend(lineages.into_problems());
+    problems.sort_by_key(|problem| problem.leaf.unwrap_or(u64::MAX));
+    let problems_more = log.problems_more + u64::try_from(problems.len().saturating_sub(PROBLEMS_MAX)).unwrap_or(u64::MAX);
+    problems.truncate(PROBLEMS_MAX);
+    let head = log.root.map(|root| (log.records, Hash(root)));
+    Ok(Verified { records, objects, head, problems, problems_more, tail_bytes: reader.bytes_after_end()? })
+}
+
+/// Something wrong with the log as a whole.
+fn whole(what: String) -> Problem {
+    Problem { object: None, seq: None, leaf: None, tick: None, what }
+}

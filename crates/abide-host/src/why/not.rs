@@ -1,0 +1,399 @@
+//! Why a rule did not fire at a time.
+
+use abide_core::expr::{Env, Explanation};
+use abide_core::object::Object;
+use abide_core::record::{Caller, Counted, Event, Record};
+use abide_core::schema::{Rule, RuleIx, Schema, Step, Until};
+use abide_core::state::Status;
+use abide_core::time::{Span, Timestamp};
+use serde_json::{Map, Value as Json};
+
+use super::{Branch, Mark, WhyError, explanation_branch, explanation_json, rule_of};
+use crate::view::{Lineage, Link, View, describe, rule_name};
+
+/// Why a rule did not fire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WhyNot {
+    /// The rule.
+    pub rule: String,
+    /// When.
+    pub at: Timestamp,
+    /// What kept it.
+    pub kept: Kept,
+    /// In words.
+    pub message: String,
+    /// The record that shows it, if one does, as `lineage --json` has it.
+    pub record: Option<Json>,
+    /// The operands of what was false or had no value: of its guard, or of what a sleeping object waits for.
+    pub operands: Option<Explanation>,
+}
+
+/// What kept a rule from firing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing did: it fired.
+    Fired,
+    /// It was chosen, and what it asked was denied.
+    Denied,
+    /// The object's status: its rules did not run.
+    Status,
+    /// Its guard was false.
+    Guard,
+    /// Its guard had no value.
+    Error,
+    /// It was not ready: nothing that its guard reads has changed since it was last chosen, or `every` has not passed.
+    NotReady,
+    /// Its guard has not held long enough.
+    For,
+    /// A rule before it was chosen.
+    Order,
+    /// It has no turn then; nothing else keeps it.
+    Turn,
+}
+
+impl Kept {
+    /// As JSON has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fired => "fired",
+            Self::Denied => "denied",
+            Self::Status => "status",
+            Self::Guard => "guard",
+            Self::Error => "error",
+            Self::NotReady => "not-ready",
+            Self::For => "for",
+            Self::Order => "order",
+            Self::Turn => "turn",
+        }
+    }
+}
+
+/// Why a rule did not fire at a time: in the tick of that time, or as the object stood then if it had no tick.
+///
+/// # Errors
+/// When the log cannot be read, the schema has no such rule, or the object did not exist yet.
+pub fn why_not(view: &View, object: &Object, rule: &str, time: Timestamp) -> Result<WhyNot, WhyError> {
+    let ix = rule_of(&object.schema, rule)?;
+    let moment = Moment::find(view, object, ix, time.min(view.time()))?;
+    let mut answer = moment.answer();
+    if time > view.time() {
+        answer.message = format!("{} (the log ends at {})", answer.message, view.time());
+    }
+    Ok(answer)
+}
+
+impl WhyNot {
+    /// As JSON: `{rule, at, fired, kept, message, record, operands}`.
+    #[must_use]
+    pub fn to_json(&self, schema: &Schema) -> Json {
+        let mut out = Map::new();
+        out.insert("rule".to_owned(), self.rule.as_str().into());
+        out.insert("at".to_owned(), self.at.to_string().into());
+        out.insert("fired".to_owned(), (self.kept == Kept::Fired).into());
+        out.insert("kept".to_owned(), self.kept.name().into());
+        out.insert("message".to_owned(), self.message.as_str().into());
+        if let Some(record) = &self.record {
+            out.insert("record".to_owned(), record.clone());
+        }
+        if let Some(operands) = &self.operands {
+            out.insert("operands".to_owned(), explanation_json(operands, schema, true));
+        }
+        Json::Object(out)
+    }
+
+    /// As a tree for a terminal.
+    #[must_use]
+    pub fn branch(&self) -> Branch {
+        let below = self.operands.iter().map(|operands| explanation_branch(operands, true)).collect();
+        Branch { text: format!("rule {} at {}: {}", self.rule, self.at, self.message), mark: Mark::Remark, below }
+    }
+}
+
+/// An object at a time.
+struct Moment<'a> {
+    schema: &'a Schema,
+    ix: RuleIx,
+    at: Timestamp,
+    /// The object as its rules saw it.
+    object: Object,
+    /// The records of the tick of that time.
+    here: Vec<Link>,
+    /// The records of the tick after it.
+    after: Vec<Link>,
+    /// The last record before that is of this rule's doing.
+    last: Option<Link>,
+    /// Denials that were counted then and recorded later.
+    counted: Vec<Counted>,
+}
+
+impl<'a> Moment<'a> {
+    fn find(view: &View, live: &'a Object, ix: RuleIx, at: Timestamp) -> Result<Self, WhyError> {
+        let schema = &*live.schema;
+        let mut object: Option<Object> = None;
+        let (mut here, mut after, mut last) = (Vec::new(), Vec::<Link>::new(), None);
+        for link in view.records(Lineage::of(live))? {
+            let (record, hash) = link?;
+            if record.time > at {
+                if after.first().is_some_and(|(first, _)| first.tick != record.tick) {
+                    break;
+                }
+                after.push((record, hash));
+                continue;
+            }
+            if record.time == at {
+                here.push((record, hash));
+                continue;
+            }
+            fold(&mut object, live, &record, hash);
+            if is_chosen(&record, ix).is_some() {
+                last = Some((record, hash));
+            }
+        }
+        if let (None, Some((first, _))) = (&object, here.first()) {
+            fold(&mut object, live, first, here.first().map(|(_, hash)| *hash).unwrap_or_default());
+        }
+        let Some(mut object) = object else {
+            let began = after.first().map_or(at, |(first, _)| first.time);
+            return Err(WhyError::Time { object: live.id.clone(), time: at, began });
+        };
+        let mut counted = match after.first() {
+            Some((Record { event: Event::Denials(counted), .. }, _)) => counted.clone(),
+            Some(_) => Vec::new(),
+            None => live.state.pending.clone(),
+        };
+        if here.is_empty() {
+            object.state.resume_counts_before(schema, &counted, at.saturating_add(Span(1)));
+        }
+        counted.extend(here.iter().filter_map(|(record, _)| counts_of(record)).flatten().cloned());
+        let mut moment = Self { schema, ix, at, object, here, after, last, counted };
+        moment.inspect();
+        Ok(moment)
+    }
+
+    /// Folds what came before the rules were evaluated.
+    fn inspect(&mut self) {
+        let Self { here, object, at, schema, .. } = self;
+        for (index, (record, hash)) in here.iter().enumerate() {
+            if record.seq < object.length {
+                continue;
+            }
+            if let Event::Denials(counted) = &record.event {
+                // What the rules of this very tick had denied is not in what they saw.
+                let mut before = object.state.clone();
+                if index == 0 {
+                    before.resume_counts_before(schema, counted, *at);
+                }
+                object.fold(record, *hash);
+                object.state = before;
+                continue;
+            }
+            if is_act(&record.event) {
+                break;
+            }
+            object.fold(record, *hash);
+        }
+    }
+
+    fn answer(&self) -> WhyNot {
+        self.recorded().unwrap_or_else(|| self.evaluated())
+    }
+
+    /// What the records of the tick say themselves.
+    fn recorded(&self) -> Option<WhyNot> {
+        if matches!(self.here.first(), Some((Record { event: Event::Genesis(_), .. }, _))) {
+            let message = "the object began in that tick: its first cycle is the next one".to_owned();
+            return Some(self.with(Kept::Turn, message, self.here.first(), None));
+        }
+        let mine = self.here.iter().find_map(|link| Some((link, is_chosen(&link.0, self.ix)?)));
+        if let Some((link, denied)) = mine {
+            let what = describe(&link.0, self.schema);
+            let (kept, message) = match (denied, &link.0.event) {
+                (false, _) => (Kept::Fired, format!("it fired: record {}, {what}", link.0.seq)),
+                (true, Event::Denial(d)) if d.step.is_none() => (Kept::Error, format!("its guard had no value: record {}", link.0.seq)),
+                (true, _) => (Kept::Denied, format!("it was chosen and denied: record {}, {what}", link.0.seq)),
+            };
+            let operands = (kept == Kept::Error).then(|| self.explain());
+            return Some(self.with(kept, message, Some(link), operands));
+        }
+        let counted = self.counted.iter().find(|one| one.chosen.iter().any(|(ix, at, _)| *ix == self.ix && *at == self.at))?;
+        let code = counted.key.code.name();
+        let message = format!("it was chosen and denied (`{code}`); the denial was counted with others like it");
+        Some(self.with(Kept::Denied, message, None, None))
+    }
+
+    /// What the object's state says.
+    fn evaluated(&self) -> WhyNot {
+        let Some(rule) = self.schema.rules.get(usize::from(self.ix.0)) else {
+            return self.with(Kept::Turn, "the schema has no such rule".to_owned(), None, None);
+        };
+        if self.object.state.status != Status::Active {
+            return self.status();
+        }
+        match rule.when.holds(&self.env()) {
+            Err(error) => {
+                let message = format!("its guard has no value: {error}");
+                self.with(Kept::Error, message, None, Some(self.explain()))
+            }
+            Ok(false) => {
+                self.with(Kept::Guard, "its guard was false".to_owned(), None, Some(self.explain()))
+            }
+            Ok(true) => self.unready(rule).or_else(|| self.not_held(rule)).or_else(|| self.lost()).unwrap_or_else(|| self.no_turn()),
+        }
+    }
+
+    fn status(&self) -> WhyNot {
+        let state = &self.object.state;
+        let mut operands = None;
+        let message = match state.status {
+            Status::Incomplete => {
+                let gaps: Vec<String> = state.gaps(self.schema).map(|name| format!("`{name}`")).collect();
+                format!("the object was incomplete, and no rule of it ran: {} had no value", gaps.join(", "))
+            }
+            Status::Sleeping => match state.sleep {
+                Some((by, Some(until))) => {
+                    format!("the object was sleeping until {until}, by rule `{}`", rule_name(self.schema, by))
+                }
+                Some((by, None)) => {
+                    operands = self.wake_condition(by);
+                    format!("the object was sleeping, by rule `{}`, until a condition holds", rule_name(self.schema, by))
+                }
+                None => "the object was sleeping".to_owned(),
+            },
+            status => format!("the object was {}, and no rule of it ran", status.name()),
+        };
+        self.with(Kept::Status, message, None, operands)
+    }
+
+    fn wake_condition(&self, by: RuleIx) -> Option<Explanation> {
+        match &self.schema.rules.get(usize::from(by.0))?.then {
+            Step::Sleep(Until::Condition(condition)) => Some(condition.explain(&self.env())),
+            _ => None,
+        }
+    }
+
+    fn unready(&self, rule: &Rule) -> Option<WhyNot> {
+        let memory = self.object.state.rules.get(usize::from(self.ix.0))?;
+        if memory.ready(rule, self.at) {
+            return None;
+        }
+        let chosen = memory.chosen_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+        let mut message = match rule.every {
+            Some(every) => {
+                let due = memory.chosen_at.map(|at| at.saturating_add(every));
+                let due = due.map_or_else(String::new, |due| format!(", which is again at {due}"));
+                format!("its guard held, but it is ready every {every}{due}: it was last chosen at {chosen}")
+            }
+            None => {
+                let reads: Vec<String> = rule.when.reads().iter().filter_map(|slot| Some(format!("`{}`", self.schema.memory.get(slot)?.name))).collect();
+                format!("its guard held, but no record has changed {} since it was last chosen, at {chosen}", reads.join(" or "))
+            }
+        };
+        if let Some(due) = memory.due_after(rule, self.at).min().filter(|_| rule.every.is_none()) {
+            message.push_str(&format!("; it is tried again at {due}"));
+        }
+        Some(self.with(Kept::NotReady, message, self.last.as_ref(), None))
+    }
+
+    fn not_held(&self, rule: &Rule) -> Option<WhyNot> {
+        let memory = self.object.state.rules.get(usize::from(self.ix.0))?;
+        let span = rule.held_for.filter(|_| !memory.held(rule, self.at))?;
+        let since = memory.held_since.unwrap_or(self.at);
+        let due = since.saturating_add(span);
+        let message = format!("its guard must hold for {span}, and has held since {since}: long enough at {due}");
+        Some(self.with(Kept::For, message, None, None))
+    }
+
+    /// The rule that was chosen instead, or that stands before it.
+    fn lost(&self) -> Option<WhyNot> {
+        let other = self.here.iter().find_map(|link| Some((link, chosen_rule(&link.0)?)));
+        if let Some((link, ix)) = other {
+            let message = format!("rule `{}` was chosen: record {}, {}", rule_name(self.schema, ix), link.0.seq, describe(&link.0, self.schema));
+            return Some(self.with(Kept::Order, message, Some(link), None));
+        }
+        let counted = self.counted.iter().flat_map(|one| &one.chosen).find(|(_, at, _)| *at == self.at);
+        let before = (0u16..).map(RuleIx).zip(self.schema.rules.iter().zip(&self.object.state.rules)).take(usize::from(self.ix.0));
+        let first = before.filter(|(_, (rule, memory))| {
+            memory.ready(rule, self.at) && memory.held(rule, self.at) && rule.when.holds(&self.env()).unwrap_or(false)
+        });
+        let ix = counted.map(|(ix, ..)| *ix).or_else(|| first.map(|(ix, _)| ix).next())?;
+        let message = format!("rule `{}` stands before it, and was ready as well", rule_name(self.schema, ix));
+        Some(self.with(Kept::Order, message, None, None))
+    }
+
+    fn no_turn(&self) -> WhyNot {
+        let next = self.after.iter().find_map(|link| Some((link, is_chosen(&link.0, self.ix)?)));
+        match next {
+            Some((link, denied)) => {
+                let came = if denied { "it was chosen and denied" } else { "it fired" };
+                let message = format!("nothing kept it, and at its next turn, at {}, {came}: record {}", link.0.time, link.0.seq);
+                self.with(Kept::Turn, message, Some(link), None)
+            }
+            None => self.with(Kept::Turn, "nothing kept it: its turn is the next tick".to_owned(), None, None),
+        }
+    }
+
+    fn env(&self) -> Env<'_> {
+        let memory = &self.object.state.memory;
+        Env { memory, old_memory: memory, args: &[], now: self.at, caller: ("rule", "") }
+    }
+
+    fn explain(&self) -> Explanation {
+        let rule = self.schema.rules.get(usize::from(self.ix.0));
+        let none = || Explanation { source: String::new(), result: Ok(String::new()), field: None, operands: Vec::new() };
+        rule.map_or_else(none, |rule| rule.when.explain(&self.env()))
+    }
+
+    fn with(&self, kept: Kept, message: String, link: Option<&Link>, operands: Option<Explanation>) -> WhyNot {
+        let record = link.map(|(record, hash)| record.to_json(*hash, Some(self.schema)));
+        WhyNot { rule: rule_name(self.schema, self.ix).to_owned(), at: self.at, kept, message, record, operands }
+    }
+}
+
+fn fold(object: &mut Option<Object>, live: &Object, record: &Record, hash: abide_core::record::Hash) {
+    match (object.as_mut(), &record.event) {
+        (None, Event::Genesis(genesis)) => {
+            *object = Some(Object::bound(live.id.clone(), live.number, live.schema.clone(), genesis, hash, record.time));
+        }
+        (Some(object), _) => object.fold(record, hash),
+        (None, _) => {}
+    }
+}
+
+fn counts_of(record: &Record) -> Option<&Vec<Counted>> {
+    match &record.event {
+        Event::Denials(counted) => Some(counted),
+        _ => None,
+    }
+}
+
+/// Whether a record is of that rule's doing, and if so whether it is a denial.
+fn is_chosen(record: &Record, ix: RuleIx) -> Option<bool> {
+    if let Event::Denial(denied) = &record.event {
+        return (denied.rule == Some(ix)).then_some(true);
+    }
+    (chosen_rule(record) == Some(ix)).then_some(false)
+}
+
+/// The rule that a record shows to have been chosen.
+fn chosen_rule(record: &Record) -> Option<RuleIx> {
+    match &record.event {
+        Event::Mutation(mutated) => mutated.rule,
+        Event::Denial(denied) => denied.rule.filter(|_| denied.step.is_some()),
+        Event::Idle(ix) | Event::Terminate(ix) => Some(*ix),
+        Event::Spawn(spawned) => Some(spawned.rule),
+        Event::Sleep { rule, .. } | Event::Retry { rule, .. } => Some(*rule),
+        _ => None,
+    }
+}
+
+/// Whether a record is what the rules came to, and not what they saw.
+fn is_act(event: &Event) -> bool {
+    match event {
+        Event::Mutation(mutated) => matches!(mutated.caller, Caller::Rule | Caller::Behaviour | Caller::SafeState),
+        Event::Denial(denied) => denied.step.is_some(),
+        Event::Idle(_) | Event::Spawn(_) | Event::Sleep { .. } | Event::Retry { .. } | Event::Terminate(_) => true,
+        Event::Quarantine | Event::ChildEnded { .. } => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,436 @@
+//! Small hosts, each with something that a reader of its log must get right.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use abide_core::admission::{OperatorAct, OperatorRequest, Request, signed_bytes};
+use abide_core::cycle::{Input, Verdict};
+use abide_core::policy::{Grant, Policy};
+use abide_core::record::{Caller, Outcome, OutcomeStatus, Signature};
+use abide_core::schema::Schema;
+use abide_core::time::{Span, Timestamp};
+use abide_host::ask;
+use abide_host::keys::Keys;
+use abide_host::view::View;
+use abide_host::{Beginning, Host};
+use abide_store::MemoryDisk;
+use serde_json::{Value as Json, json};
+
+/// A host in memory, with its keys and a clock that counts seconds.
+pub(super) struct Run {
+    pub(super) host: Host,
+    pub(super) disk: MemoryDisk,
+    pub(super) keys: Keys,
+    counter: u64,
+    _folder: tempfile::TempDir,
+}
+
+pub(super) fn at(seconds: i64) -> Timestamp {
+    let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    start.saturating_add(Span::from_secs(seconds))
+}
+
+pub(super) fn schema(text: &str) -> Arc<Schema> {
+    match Schema::load(text) {
+        Ok((schema, _)) => Arc::new(schema),
+        Err(errors) => panic!("{errors:#?}"),
+    }
+}
+
+impl Run {
+    /// A host with an object of each schema, under the schema's name.
+    pub(super) fn new(schemas: &[&str]) -> Self {
+        Self::with(schemas, &[])
+    }
+
+    /// As [`Run::new`], with schemas that only children have.
+    pub(super) fn with(schemas: &[&str], children: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::open(&folder.path().join("keys")).unwrap();
+        let disk = MemoryDisk::new();
+        let mut host = Host::open(Arc::new(disk.clone()), &keys, false, at(0)).unwrap();
+        let grant = Grant { target: "out".into(), interface: "example:test/out".into(), functions: Vec::new() };
+        let policy = Policy { operators: keys.operators(), links: vec![grant], ..Policy::default() };
+        let beginnings: Vec<Beginning> = schemas
+            .iter()
+            .map(|text| schema(text))
+            .map(|schema| Beginning { id: Arc::clone(&schema.name), schema, policy: policy.clone(), values: Vec::new() })
+            .collect();
+        let children: Vec<_> = children.iter().map(|text| schema(text)).collect();
+        host.begin(&children, &beginnings).unwrap();
+        Self { host, disk, keys, counter: 0, _folder: folder }
+    }
+
+    pub(super) fn observe(&mut self, object: &str, mutation: &str, args: &Json) {
+        self.host.observe(object, mutation, args).unwrap();
+    }
+
+    pub(super) fn tick(&mut self, seconds: i64) -> Vec<Verdict> {
+        self.host.tick(at(seconds)).unwrap().verdicts.into_iter().map(|(_, verdict)| verdict).collect()
+    }
+
+    /// An operator asks for a mutation, signed.
+    pub(super) fn mutate(&mut self, object: &str, mutation: &str, args: &Json) {
+        let (number, request) = {
+            let object = self.host.engine().object(object).unwrap();
+            let (ix, mutation) = ask::mutation(&object.schema, mutation).unwrap();
+            let args = ask::args_from_json(mutation, args).unwrap();
+            self.counter += 1;
+            let bytes = signed_bytes(object.genesis, "mutate", Some((mutation, &args)), self.counter);
+            let signature = self.keys.sign_as_operator(&bytes, self.counter).unwrap();
+            (object.number, Request { mutation: ix, args, caller: Caller::Operator(Box::new(signature)) })
+        };
+        self.host.submit(number, Input::Ask(request)).unwrap();
+    }
+
+    /// An operator acts on an object itself, signed.
+    pub(super) fn operate(&mut self, object: &str, act: OperatorAct) {
+        self.counter += 1;
+        let (number, genesis) = self.number(object);
+        let bytes = signed_bytes(genesis, act.name(), None, self.counter);
+        let signature = self.keys.sign_as_operator(&bytes, self.counter).unwrap();
+        self.host.submit(number, Input::Operate(OperatorRequest { act, signature })).unwrap();
+    }
+
+    /// As [`Run::operate`], with a signature that is of nobody.
+    pub(super) fn operate_forged(&mut self, object: &str, act: OperatorAct) {
+        let (number, _) = self.number(object);
+        let signature = Signature { name: "mallory".into(), key: [7; 32], counter: 99, signature: [0; 64] };
+        self.host.submit(number, Input::Operate(OperatorRequest { act, signature })).unwrap();
+    }
+
+    pub(super) fn outcome(&mut self, object: &str, status: OutcomeStatus, answer: Option<Json>) {
+        let (number, _) = self.number(object);
+        let of = *self.host.engine().object(object).unwrap().state.effects.keys().next().unwrap();
+        let message = (status == OutcomeStatus::Failed).then(|| "the target is away".into());
+        let outcome = Outcome { of, status, attempts: 1, message };
+        self.host.submit(number, Input::Outcome(outcome, answer)).unwrap();
+    }
+
+    pub(super) fn number(&self, object: &str) -> (u32, abide_core::record::Hash) {
+        let object = self.host.engine().object(object).unwrap();
+        (object.number, object.genesis)
+    }
+
+    pub(super) fn view(&self) -> View {
+        View::open_disk(Arc::new(self.disk.clone()), None).unwrap()
+    }
+
+    /// The kinds of an object's records, in order.
+    pub(super) fn kinds(&self, object: &str) -> Vec<String> {
+        lineage(&self.view(), object).iter().map(|record| record["kind"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// A lineage as `lineage --json` has it.
+pub(super) fn lineage(view: &View, object: &str) -> Vec<Json> {
+    let lineage = view.lineage(object).unwrap();
+    view.records(lineage).unwrap().map(|link| link.unwrap()).map(|(record, hash)| record.to_json(hash, lineage.schema)).collect()
+}
+
+pub(super) const LAMP: &str = r"
+schema: abide/v1
+name: lamp
+version: 1.0.0
+intent: Light where it is dark.
+fields:
+  lux: { type: number, minimum: 0, maximum: 200000 }
+  seen: { type: string, format: date-time, nullable: true }
+  spot: { type: object, properties: { x: { type: integer }, y: { type: integer } }, default: { x: 0, y: 0 } }
+  on: { type: boolean, default: false }
+  note: { type: string, maxLength: 40, default: '' }
+mutations:
+  observe:
+    from: [observation, operator]
+    args: { lux: { $ref: '#/fields/lux' }, seen: { type: string, format: date-time, nullable: true } }
+    ignore: args.lux == self.lux
+    requires: args.seen == null || args.seen > timestamp('2020-01-01T00:00:00Z')
+    set: { lux: args.lux, seen: args.seen }
+  place:
+    from: [observation]
+    args: { to: { type: object, required: [x, y], properties: { x: { type: integer }, y: { type: integer } } } }
+    requires: args.to.x >= 0
+    set: { spot: args.to }
+  write: { from: [observation], args: { note: { $ref: '#/fields/note' } }, set: { note: args.note } }
+  switch: { from: [rule, operator], args: { on: { $ref: '#/fields/on' } }, requires: args.on != self.on, set: { on: args.on } }
+rules:
+  - { name: dark, when: self.lux < 10 && !self.on, then: { mutate: switch, args: { on: true } } }
+  - { name: bright, when: self.lux > 50 && self.on, then: { mutate: switch, args: { on: false } } }
+";
+
+/// Gaps, deadbands, denials of every shape by outside callers, first in full and then counted.
+pub(super) fn lamp() -> Run {
+    let mut run = Run::new(&[LAMP]);
+    run.tick(1);
+    run.observe("lamp", "observe", &json!({ "lux": 400 }));
+    run.tick(2);
+    run.observe("lamp", "observe", &json!({ "lux": 400 }));
+    run.tick(3);
+    for seconds in 4..8 {
+        run.observe("lamp", "observe", &json!({ "lux": -1 }));
+        run.observe("lamp", "observe", &json!({ "lux": 5, "seen": "2010-01-01T00:00:00Z" }));
+        run.observe("lamp", "place", &json!({ "to": { "x": -1, "y": 2 } }));
+        run.observe("lamp", "place", &json!({ "to": "here" }));
+        run.observe("lamp", "write", &json!({ "note": "long ".repeat(200) }));
+        run.observe("lamp", "observe", &json!({}));
+        run.tick(seconds);
+    }
+    run.observe("lamp", "observe", &json!({ "lux": "dim" }));
+    run.observe("lamp", "observe", &json!({ "lux": 3, "seen": "2026-01-01T00:00:08Z" }));
+    run.observe("lamp", "observe", &json!({ "lux": -1 }));
+    run.tick(8);
+    run.observe("lamp", "observe", &json!({ "lux": 90 }));
+    run.observe("lamp", "place", &json!({ "to": { "x": 4, "y": 2 } }));
+    run.tick(9);
+    run.mutate("lamp", "switch", &json!({ "on": true }));
+    run.mutate("lamp", "switch", &json!({ "on": true }));
+    run.operate("lamp", OperatorAct::Release);
+    run.operate_forged("lamp", OperatorAct::Seal);
+    run.tick(10);
+    run.tick(3700);
+    run.observe("lamp", "observe", &json!({ "lux": -1 }));
+    run.tick(3701);
+    run
+}
+
+pub(super) const FAULTY: &str = r"
+schema: abide/v1
+name: faulty
+version: 1.0.0
+fields:
+  divisor: { type: integer, default: 0 }
+  heat: { type: number, minimum: 0, maximum: 100, default: 0 }
+  on: { type: boolean, default: true }
+mutations:
+  observe: { from: [observation], args: { heat: { type: number } }, set: { heat: args.heat } }
+  divide: { from: [operator], args: { by: { type: integer } }, set: { divisor: args.by } }
+  stop: { from: [rule], set: { on: 'false' }, cost: 1 }
+  jump: { from: [rule], set: { heat: self.heat + 1000.0 }, cost: 1 }
+rules:
+  - { name: broken, when: self.divisor == 0 && 10 / self.divisor > 1, then: { mutate: stop } }
+  - { name: jumpy, when: self.heat > 20, then: { mutate: jump } }
+  - { name: warm, when: self.heat > 10, for: 2s, then: { mutate: stop } }
+safe_state: { mutate: stop }
+trust_slope:
+  quarantine: { denials: 8, within: 1m }
+";
+
+/// Guards that fail at every tick, counted among observations, until they bring a quarantine; and its release.
+pub(super) fn faulty() -> Run {
+    let mut run = Run::new(&[FAULTY]);
+    for seconds in 1..6 {
+        if seconds % 2 == 0 {
+            run.observe("faulty", "observe", &json!({ "heat": 10 + seconds }));
+            run.observe("faulty", "observe", &json!({ "heat": 500 }));
+        }
+        run.tick(seconds);
+    }
+    run.observe("faulty", "observe", &json!({ "heat": 30 }));
+    run.tick(6);
+    run.tick(7);
+    run.tick(8);
+    run.observe("faulty", "observe", &json!({ "heat": 31 }));
+    run.tick(9);
+    run.operate("faulty", OperatorAct::Release);
+    run.mutate("faulty", "divide", &json!({ "by": 2 }));
+    run.tick(10);
+    run.observe("faulty", "observe", &json!({ "heat": 12 }));
+    run.tick(11);
+    run.tick(12);
+    run.tick(14);
+    run.tick(200);
+    run.observe("faulty", "observe", &json!({ "heat": 14 }));
+    run.tick(201);
+    run
+}
+
+pub(super) const SPENDER: &str = r"
+schema: abide/v1
+name: spender
+version: 1.0.0
+fields:
+  wanted: { type: integer, minimum: 0, maximum: 1000, default: 0 }
+  done: { type: integer, minimum: 0, maximum: 1000, default: 0 }
+mutations:
+  want: { from: [observation], args: { n: { type: integer } }, set: { wanted: args.n } }
+  work: { from: [rule], set: { done: self.done + 1 }, cost: 4 }
+  reset: { from: [operator], set: { done: '0', wanted: '0' } }
+rules:
+  - { name: work, when: self.done < self.wanted, then: { mutate: work } }
+trust_slope:
+  budget: 10
+  refill: { amount: 1, per: 10s }
+  drift: { done: { from: 0, within: 5 } }
+";
+
+/// Denials for want of slope, which make the rule ready again; and for drift.
+pub(super) fn spender() -> Run {
+    let mut run = Run::new(&[SPENDER]);
+    run.observe("spender", "want", &json!({ "n": 8 }));
+    for n in 1..30 {
+        let due = run.host.next_due().unwrap_or(at(0)).max(at(n));
+        run.host.tick(due).unwrap();
+    }
+    run.mutate("spender", "reset", &json!({}));
+    run.tick(5000);
+    run
+}
+
+pub(super) const SLEEPER: &str = r"
+schema: abide/v1
+name: sleeper
+version: 1.0.0
+missed: skip
+fields:
+  level: { type: integer, minimum: 0, maximum: 100, default: 0 }
+  tries: { type: integer, minimum: 0, maximum: 100, default: 0 }
+mutations:
+  observe: { from: [observation], args: { level: { $ref: '#/fields/level' } }, set: { level: args.level } }
+  beat: { from: [rule], set: { tries: 'min(self.tries + 1, 100)' } }
+rules:
+  - { name: end, when: self.level == 99, priority: 9, then: terminate }
+  - { name: wait, when: self.level == 1, then: { sleep: { until: self.level > 5 } } }
+  - { name: nap, when: self.level == 6, then: { sleep: { for: 5s } } }
+  - { name: later, when: self.level == 7, then: retry }
+  - { name: beat, when: self.level >= 10, every: 4s, then: { mutate: beat } }
+safe_state: { mutate: beat }
+";
+
+/// Sleep until a condition and for a time, retries, a pause that is skipped, and the end.
+pub(super) fn sleeper() -> Run {
+    let mut run = Run::new(&[SLEEPER]);
+    let levels = [(1, 1), (2, 3), (3, 6), (12, 7), (13, 7), (14, 7), (17, 7), (20, 10)];
+    for (seconds, level) in levels {
+        run.observe("sleeper", "observe", &json!({ "level": level }));
+        run.tick(seconds);
+        let due = run.host.next_due();
+        if let Some(due) = due.filter(|due| *due < at(seconds + 1)) {
+            run.host.tick(due).unwrap();
+        }
+    }
+    run.tick(24);
+    run.host.tick_with(at(63), Vec::new(), Some(at(24))).unwrap();
+    run.tick(64);
+    run.tick(70);
+    run.observe("sleeper", "observe", &json!({ "level": 99 }));
+    run.tick(71);
+    run.observe("sleeper", "observe", &json!({ "level": 3 }));
+    run.tick(72);
+    run
+}
+
+pub(super) const PARENT: &str = r"
+schema: abide/v1
+name: parent
+version: 1.0.0
+fields:
+  jobs: { type: integer, minimum: 0, maximum: 100, default: 0 }
+  begun: { type: integer, minimum: 0, maximum: 100, default: 0 }
+mutations:
+  observe: { from: [observation], args: { jobs: { $ref: '#/fields/jobs' } }, set: { jobs: args.jobs } }
+  begin: { from: [rule], set: { begun: self.begun + 1 }, cost: 1 }
+rules:
+  - { name: count, when: self.begun < self.jobs, then: { mutate: begin } }
+  - name: make
+    when: self.jobs > 0 && self.begun == self.jobs
+    then: { spawn: { schema: child, values: { n: '${self.jobs}' }, budget: 4, refill: 1, links: [example:test/out] } }
+trust_slope: { budget: 12, refill: { amount: 3, per: 1m } }
+";
+
+pub(super) const CHILD: &str = r"
+schema: abide/v1
+name: child
+version: 1.0.0
+fields: { n: { type: integer, minimum: 0, maximum: 100 } }
+mutations:
+  count: { from: [rule], set: { n: self.n - 1 }, cost: 1 }
+rules:
+  - { name: end, when: self.n == 0, priority: 1, then: terminate }
+  - { name: count, when: self.n > 0, then: { mutate: count } }
+trust_slope: { budget: 20, refill: { amount: 9, per: 1m } }
+";
+
+/// Children that take a part of the slope, end and give it back; one that cannot be made.
+pub(super) fn family() -> Run {
+    let mut run = Run::with(&[PARENT], &[CHILD]);
+    run.observe("parent", "observe", &json!({ "jobs": 2 }));
+    for seconds in 1..9 {
+        run.tick(seconds);
+    }
+    for jobs in 3..7 {
+        run.observe("parent", "observe", &json!({ "jobs": jobs }));
+        run.tick(10 * i64::from(jobs));
+        run.tick(10 * i64::from(jobs) + 1);
+    }
+    run.tick(100);
+    run
+}
+
+pub(super) const SENDER: &str = r"
+schema: abide/v1
+name: sender
+version: 1.0.0
+fields:
+  wanted: { type: string, enum: [off, low, high], default: off }
+  sent: { type: string, enum: [off, low, high], default: off }
+  told: { type: integer, nullable: true }
+  fault: { type: string, maxLength: 80, nullable: true }
+mutations:
+  want: { from: [observation], args: { level: { $ref: '#/fields/wanted' } }, set: { wanted: args.level } }
+  send:
+    from: [rule]
+    args: { level: { $ref: '#/fields/sent' } }
+    set: { sent: args.level }
+    effect:
+      interface: example:test/out
+      function: set-level
+      args: ['${args.level}', { now: '${self.wanted}' }]
+      valid_for: 1m
+      result: told
+      error: failed
+  told: { from: [observation], args: { code: { type: integer, minimum: 0, maximum: 99 } }, set: { told: args.code } }
+  failed: { from: [observation], args: { message: { type: string, maxLength: 80 } }, set: { fault: args.message } }
+rules:
+  - { name: send, when: self.sent != self.wanted, then: { mutate: send, args: { level: '${self.wanted}' } } }
+";
+
+/// Effects that are delivered with a good answer and a bad one, fail, are abandoned; a changed policy; a seal.
+pub(super) fn sender() -> Run {
+    let mut run = Run::new(&[SENDER]);
+    let ends = [
+        ("low", OutcomeStatus::Delivered, Some(json!({ "code": 7 }))),
+        ("high", OutcomeStatus::Delivered, Some(json!({ "code": 700 }))),
+        ("off", OutcomeStatus::Delivered, Some(json!({ "code": 701 }))),
+        ("low", OutcomeStatus::Failed, None),
+        ("high", OutcomeStatus::Abandoned, None),
+        ("off", OutcomeStatus::Simulated, None),
+    ];
+    for (n, (level, status, answer)) in (1..).zip(ends) {
+        run.observe("sender", "want", &json!({ "level": level }));
+        run.tick(10 * n);
+        run.outcome("sender", status, answer);
+        run.tick(10 * n + 5);
+    }
+    let (number, _) = run.number("sender");
+    let policy = Policy { operators: run.keys.operators(), ..Policy::default() };
+    run.host.submit(number, Input::Policy(Box::new(policy))).unwrap();
+    run.observe("sender", "want", &json!({ "level": "low" }));
+    run.tick(100);
+    run.operate("sender", OperatorAct::Seal);
+    run.tick(101);
+    run.observe("sender", "want", &json!({ "level": "high" }));
+    run.tick(102);
+    run
+}
+
+/// Every one of them, by name.
+pub(super) fn all() -> BTreeMap<&'static str, Run> {
+    BTreeMap::from([
+        ("lamp", lamp()),
+        ("faulty", faulty()),
+        ("spender", spender()),
+        ("sleeper", sleeper()),
+        ("family", family()),
+        ("sender", sender()),
+    ])
+}

@@ -1,0 +1,101 @@
+//! The commands: a file for each.
+
+mod ask;
+mod check;
+mod completions;
+mod keys;
+mod lineage;
+mod list;
+mod mutate;
+mod new;
+mod observe;
+mod operate;
+mod replay;
+mod run;
+mod schema;
+mod show;
+mod verify;
+mod why;
+
+use clap::{Parser, Subcommand};
+
+use crate::context::{Context, Global};
+use crate::error::{Answer, CommandError};
+
+const ABOUT: &str = "Runs objects that act on their own state, each change admitted by its schema and recorded";
+
+const EXAMPLES: &str = "\
+Examples:
+  abide new tank                     make a working object to start from
+  abide run tank                     run it
+  abide ls                           what there is
+  abide why tank.pump                why a field has its value
+  abide verify                       whether the record of it all holds
+
+Exit codes: 0 yes; 1 the answer is no (denied, not verified, errors found); 2 usage; 3 a file, a key, the store or the
+disk is not as it must be.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "abide", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    New(new::New),
+    Check(check::Check),
+    Run(run::Run),
+    Ls(list::List),
+    Show(show::Show),
+    Schema(schema::ShowSchema),
+    Observe(observe::Observe),
+    Mutate(mutate::Mutate),
+    Release(operate::Release),
+    Seal(operate::Seal),
+    Lineage(lineage::ShowLineage),
+    Replay(replay::Replay),
+    Why(why::Why),
+    Verify(verify::Verify),
+    Keys(keys::ShowKeys),
+    Completions(completions::Completions),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
+        match self {
+            Self::New(command) => command.run(context),
+            Self::Check(command) => command.run(context),
+            Self::Run(command) => command.run(context),
+            Self::Ls(command) => command.run(context),
+            Self::Show(command) => command.run(context),
+            Self::Schema(command) => command.run(context),
+            Self::Observe(command) => command.run(context),
+            Self::Mutate(command) => command.run(context),
+            Self::Release(command) => command.run(context),
+            Self::Seal(command) => command.run(context),
+            Self::Lineage(command) => command.run(context),
+            Self::Replay(command) => command.run(context),
+            Self::Why(command) => command.run(context),
+            Self::Verify(command) => command.run(context),
+            Self::Keys(command) => command.run(context),
+            Self::Completions(command) => command.run(context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

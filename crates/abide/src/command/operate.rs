@@ -1,0 +1,68 @@
+//! `release` and `seal`: what an operator asks of an object itself.
+
+use abide_core::admission::{OperatorAct, signed_bytes};
+use abide_core::object::Object;
+use abide_host::keys::Keys;
+use abide_host::local::signature_json;
+use clap::Args;
+use serde_json::json;
+
+use super::ask;
+use crate::context::Context;
+use crate::error::{Answer, CommandError};
+
+const RELEASE_EXAMPLES: &str = "\
+Examples:
+  abide release ewr
+  abide lineage ewr --limit 20       what led to the quarantine";
+
+const SEAL_EXAMPLES: &str = "\
+Examples:
+  abide seal ewr";
+
+/// Release an object from quarantine, by signature
+#[derive(Args, Debug)]
+#[command(after_help = RELEASE_EXAMPLES)]
+pub(crate) struct Release {
+    /// The object's id
+    object: String,
+}
+
+/// Seal an object, by signature: it admits nothing any more, for good
+///
+/// Its memory and its lineage stay to be read.
+#[derive(Args, Debug)]
+#[command(after_help = SEAL_EXAMPLES)]
+pub(crate) struct Seal {
+    /// The object's id
+    object: String,
+}
+
+impl Release {
+    pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
+        operate(context, &self.object, OperatorAct::Release)
+    }
+}
+
+impl Seal {
+    pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
+        operate(context, &self.object, OperatorAct::Seal)
+    }
+}
+
+/// The number above the last one that the operator's key used on an object.
+pub(super) fn next_counter(keys: &Keys, object: &Object) -> u64 {
+    let key = keys.operators().first().map(|own| own.key);
+    key.and_then(|key| object.state.counters.get(&key)).map_or(1, |last| last.saturating_add(1))
+}
+
+fn operate(context: &mut Context, id: &str, act: OperatorAct) -> Result<Answer, CommandError> {
+    let keys = context.keys()?;
+    let view = context.view()?;
+    let object = ask::object(&view, id)?;
+    let counter = next_counter(&keys, object);
+    let signature = keys.sign_as_operator(&signed_bytes(object.genesis, act.name(), None, counter), counter)?;
+    let body = json!({ "op": act.name(), "object": id, "signature": signature_json(&signature) });
+    let answer = context.ask(&keys, &body)?;
+    ask::tell(context, id, answer)
+}
