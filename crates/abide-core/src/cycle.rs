@@ -474,6 +474,7 @@ impl<'a> Cycle<'a> {
         let known = self.object.state.denied.get(&key).is_some_and(|at| at.saturating_add(window) > now);
         if known && !trips {
             self.object.state.count(&schema, now, &denied);
+            self.frame.denials += 1;
             self.frame.counted.push(self.object.number);
             return;
         }

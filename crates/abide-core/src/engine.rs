@@ -91,7 +91,7 @@ pub struct Engine {
     names: BTreeMap<Arc<str>, Arc<Schema>>,
     pub(crate) cursors: BTreeMap<Arc<str>, Arc<[u8]>>,
     /// Objects whose counted denials the host's lineage does not hold yet.
-    uncommitted: Vec<u32>,
+    pub(crate) uncommitted: Vec<u32>,
     /// A bit for each object that the next tick must give a turn.
     hot: Vec<u64>,
     timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
@@ -190,6 +190,8 @@ impl Engine {
     /// The first time after the last tick at which something is due.
     #[must_use]
     pub fn next_due(&mut self) -> Option<Timestamp> {
+        // Folded records do not tell of the ticks that made none: what was due by now had its turn in one of those.
+        self.wake_due(self.clock.time);
         while let Some(Reverse((at, number))) = self.timers.peek().copied() {
             if self.due_of(number) == Some(at) {
                 return Some(at);
@@ -407,6 +409,7 @@ impl Engine {
             {
                 *due = None;
                 self.set_hot(index, true);
+                self.reschedule(index);
             }
         }
     }
@@ -525,6 +528,7 @@ impl Engine {
                 self.learn(Arc::new(schema));
             }
             Event::Progress(progress) => {
+                self.uncommitted.clear();
                 for (source, cursor) in progress.cursors {
                     self.cursors.insert(source, cursor);
                 }

@@ -19,7 +19,7 @@ pub struct Frame {
     pub effects: Vec<(u32, u64)>,
     /// How many mutations rules and behaviours made.
     pub acts: usize,
-    /// How many denials were recorded.
+    /// How many denials there were, recorded in full or counted.
     pub denials: usize,
     /// The identity of the host, for the genesis of children.
     pub host: std::sync::Arc<str>,

@@ -32,7 +32,7 @@ impl Engine {
         let mut bytes = Vec::with_capacity(256 + self.objects.len() * 512);
         let mut e = Encoder::new(&mut bytes);
         let written: std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> = (|| {
-            e.array(6)?.u64(VERSION)?;
+            e.array(7)?.u64(VERSION)?;
             let host = &self.host;
             e.array(5)?.str(&host.identity)?.bytes(&host.log_key)?.str(&host.origin)?.bytes(&host.certificate)?;
             e.bool(host.replayed)?;
@@ -46,7 +46,10 @@ impl Engine {
                 e.str(source)?.bytes(cursor)?;
             }
             e.array(self.objects.len() as u64)?;
-            self.objects.iter().try_for_each(|object| write_object(object, &mut e))
+            self.objects.iter().try_for_each(|object| write_object(object, &mut e))?;
+            // Counted since the last commit: the next one holds it, so a host that restores this must know of it.
+            e.array(self.uncommitted.len() as u64)?;
+            self.uncommitted.iter().try_for_each(|number| e.u32(*number)?.ok())
         })();
         put(written);
         bytes
@@ -58,7 +61,7 @@ impl Engine {
     /// When the bytes are of another version, or damaged: fold the log instead.
     pub fn restore(bytes: &[u8]) -> Result<Self> {
         let d = &mut Decoder::new(bytes);
-        arity(d, 6)?;
+        arity(d, 7)?;
         let version = d.u64()?;
         if version != VERSION {
             return Err(DecodeError::Version(version));
@@ -90,6 +93,7 @@ impl Engine {
             let object = read_object(d, &engine.schemas)?;
             engine.insert(Arc::clone(&object.id), object);
         }
+        engine.uncommitted = list(d, |d| Ok(d.u32()?))?;
         Ok(engine)
     }
 }

@@ -93,7 +93,7 @@ pub struct Ticked {
     pub records: usize,
     /// How many mutations of rules are among them.
     pub acts: usize,
-    /// How many denials are among them.
+    /// How many denials there were, recorded in full or counted.
     pub denials: usize,
     /// What became of each input, by its ticket.
     pub verdicts: Vec<(u64, Verdict)>,

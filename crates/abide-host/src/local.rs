@@ -33,7 +33,8 @@ pub const SOCKET: &str = "host.sock";
 const REQUEST_BYTES_MAX: u64 = 1 << 20;
 /// Connections served at once.
 const CONNECTIONS_MAX: usize = 64;
-/// How long a connection may take to send its request, and a host to answer it.
+/// How long a connection may take to send its request, or to take its answer. The answer itself comes with a tick, which
+/// may be long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request that waits for its answer.
@@ -262,7 +263,6 @@ fn connect(folder: &Path) -> Option<UnixStream> {
 
 fn ask_running(mut stream: UnixStream, folder: &Path, body: &Json) -> Result<Json, LocalError> {
     let at = |operation| move |source| LocalError::Socket { operation, path: folder.join(SOCKET), source };
-    stream.set_read_timeout(Some(PATIENCE)).map_err(at("wait at"))?;
     stream.write_all(format!("{body}\n").as_bytes()).map_err(at("write to"))?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).map_err(at("read from"))?;
@@ -308,10 +308,11 @@ fn serve(stream: &UnixStream, calls: &Sender<Call>) -> io::Result<()> {
     let answer = match serde_json::from_str(&line) {
         Ok(body) => {
             let (sender, receiver) = sync_channel(1);
-            match calls.send(Call { body, answer: sender }) {
-                Ok(()) => receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| json!({ "error": "the host did not answer in time" })),
-                Err(_) => json!({ "error": "the host is stopping" }),
-            }
+            let answer = match calls.send(Call { body, answer: sender }) {
+                Ok(()) => receiver.recv().ok(),
+                Err(_) => None,
+            };
+            answer.unwrap_or_else(|| json!({ "error": "the host is stopping; ask again" }))
         }
         Err(error) => json!({ "error": format!("the request is not a line of JSON: {error}") }),
     };

@@ -4,7 +4,9 @@
 //! one addition, rounded to [`SIGNIFICANT_DIGITS`]: the same text gives the same bits on every machine, and 28.94 °F is
 //! −1.7 °C and not −1.6999999999999993.
 
-use octofhir_ucum::{AdvancedConversionContext, ErrorKind, UcumError, convert, convert_with_context, validate};
+use octofhir_ucum::{
+    AdvancedConversionContext, ErrorKind, UcumError, convert, convert_with_context, validate,
+};
 
 /// Digits that are kept of a converted value, counted from the first digit of the value or of the shift between the two
 /// scales, whichever is greater: 32 `[degF]` is exactly 0 `Cel`.
@@ -127,8 +129,16 @@ fn everyday(unit: &str) -> Option<&'static str> {
 
 fn between(from: &str, to: &str) -> Result<How, UnitError> {
     let incomparable = || {
-        let meant = |unit: &str| everyday(unit).filter(|code| *code != unit).map(|code| format!("for `{unit}` as people write it, UCUM has `{code}`"));
-        UnitError::Incomparable { from: from.to_owned(), to: to.to_owned(), hint: meant(from).or_else(|| meant(to)) }
+        let meant = |unit: &str| {
+            everyday(unit)
+                .filter(|code| *code != unit)
+                .map(|code| format!("for `{unit}` as people write it, UCUM has `{code}`"))
+        };
+        UnitError::Incomparable {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            hint: meant(from).or_else(|| meant(to)),
+        }
     };
     // One may be outside the domain of a special unit's function; that the units compare is known all the same.
     match convert_with_context(1.0, from, to, &AdvancedConversionContext::default()) {

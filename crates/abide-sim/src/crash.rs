@@ -1,12 +1,14 @@
 //! One crash point: a run that fails, what survives it, and the run that goes on.
 
 use abide_core::engine::Engine;
+use abide_core::object::Object;
+use abide_core::state::State;
 use abide_host::{Host, HostError};
 use abide_store::{AppendError, Faults, FaultyDisk, OpenError, SnapshotError};
 
 use crate::drive::drive;
 use crate::plan::{Fault, Plan};
-use crate::reference::{Folded, Reference, files, open};
+use crate::reference::{Reached, Reference, files, open, records_of};
 
 /// What a crash point came to: the same for the same seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,8 +95,8 @@ impl Run<'_> {
             disk = self.next_disk(&disk, plan.crash_again_at)?;
             if self.attempt(&disk)?.is_none() {
                 disk = self.next_disk(&disk, None)?;
-                if let Some(error) = self.attempt(&disk)?.is_none().then_some("the host fails on a disk that works") {
-                    return Err(Failure::new(error));
+                if self.attempt(&disk)?.is_none() {
+                    return Err(Failure::new("the host fails on a disk that works"));
                 }
             }
         }
@@ -140,31 +142,29 @@ impl Run<'_> {
     /// What a host comes upon when it opens: all that was acknowledged, of the reference's log a beginning, and the state
     /// that it folds to.
     fn check_opened(&mut self, disk: &FaultyDisk, host: &Host) -> Result<(), Failure> {
-        let (log, engine) = Folded::read(disk)?;
-        if !log.begins(&self.reference.log) {
+        let records = records_of(disk)?;
+        let Some(reached) = self.reference.reached(&records) else {
             return Err(Failure::new("what survived is not the beginning of the run"));
-        }
-        if log.records.len() < self.acknowledged {
-            let (has, had) = (log.records.len(), self.acknowledged);
+        };
+        if records.len() < self.acknowledged {
+            let (has, had) = (records.len(), self.acknowledged);
             return Err(Failure::new(format!("{had} records were acknowledged, and {has} survived")));
         }
-        self.outcome.survived.push((log.records.len(), self.acknowledged));
+        self.outcome.survived.push((records.len(), self.acknowledged));
         // From here on they are all shown, so they must stay.
-        self.acknowledged = log.records.len();
-        same_heads(host.engine(), &engine)
+        self.acknowledged = records.len();
+        same_state(host.engine(), reached, !self.outcome.plan.snapshots.is_empty())
     }
 
     fn check_end(&self, disk: &FaultyDisk, host: &Host) -> Result<(), Failure> {
-        let (log, engine) = Folded::read(disk)?;
-        if log != self.reference.log {
-            let at = log.records.iter().zip(&self.reference.log.records).position(|(a, b)| a != b);
-            return Err(Failure::new(format!("the run comes to another end: its records differ from {at:?} on")));
+        let records = records_of(disk)?;
+        match self.reference.frames.last() {
+            Some(last) if records == self.reference.records => same_state(host.engine(), last, false),
+            _ => {
+                let at = records.iter().zip(&self.reference.records).position(|(a, b)| a != b);
+                Err(Failure::new(format!("the run comes to another end: its records differ from {at:?} on")))
+            }
         }
-        same_heads(host.engine(), &engine)?;
-        if host.engine().snapshot() != engine.snapshot() {
-            return Err(Failure::new("the state that was run to is not the one that the log folds to"));
-        }
-        Ok(())
     }
 
     /// Turns a bit over in the store of a run that came to its end. Nothing may be altered unseen.
@@ -176,29 +176,36 @@ impl Run<'_> {
         if !disk.flip_bit(path, bit) {
             return Err(Failure::new(format!("`{path}` has no bit {bit}")));
         }
-        let place = format!("bit {bit} of `{path}`, {len} bytes long");
-        let before = Folded::read(disk);
-        let found = match open(disk, &self.reference.application) {
-            Err(HostError::Open(OpenError::Damaged(_)) | HostError::Fold { .. } | HostError::Read(_)) => true,
-            Err(error) => return Err(Failure::new(format!("{place}: it is not called damage: {error}"))),
-            Ok(host) => {
-                // What a crash can do to the last frame looks the same; a whole frame may be gone then, and no more.
-                let kept = host.log().checkpoint().map_or(0, |checkpoint| checkpoint.size);
-                let frames = &self.reference.log.frames;
-                let last_but_one = frames.iter().rev().nth(1).map_or(0, |(records, _)| *records);
-                if usize::try_from(kept).is_ok_and(|kept| kept < last_but_one) {
-                    return Err(Failure::new(format!("{place}: {kept} records are left, and nobody says so")));
-                }
-                drop(host);
-                match Folded::read(disk) {
-                    Err(_) => true,
-                    Ok((log, _)) if log.begins(&self.reference.log) => before.is_err() || log != self.reference.log,
-                    Ok(_) => return Err(Failure::new(format!("{place}: the log differs, and nobody says so"))),
-                }
-            }
-        };
+        let found = self.is_found(disk).map_err(|failure| {
+            Failure::new(format!("bit {bit} of `{path}`, {len} bytes long: {failure}"))
+        })?;
         self.outcome.damage_found = Some(found);
         Ok(())
+    }
+
+    /// Whether a flipped bit shows. Where it does not, nothing that is told may differ.
+    fn is_found(&self, disk: &FaultyDisk) -> Result<bool, Failure> {
+        let shows = records_of(disk).is_err();
+        match open(disk, &self.reference.application) {
+            Err(HostError::Open(OpenError::Damaged(_) | OpenError::Newer { .. }) | HostError::Fold { .. } | HostError::Read(_)) => {
+                return Ok(true);
+            }
+            Err(error) => return Err(Failure::new(format!("it is not called damage: {error}"))),
+            Ok(host) => drop(host),
+        }
+        // What a crash can do to the last frame looks the same: that one may be gone, and no more.
+        let frames = &self.reference.frames;
+        let last_but_one = frames.iter().rev().nth(1).map_or(0, |frame| frame.records);
+        match records_of(disk) {
+            Err(_) => Ok(true),
+            Ok(records) if self.reference.reached(&records).is_none() => {
+                Err(Failure::new("the log differs, and nobody says so"))
+            }
+            Ok(records) if records.len() < last_but_one => {
+                Err(Failure::new(format!("{} records are left, and nobody says so", records.len())))
+            }
+            Ok(records) => Ok(shows || records.len() < self.reference.records.len()),
+        }
     }
 }
 
@@ -217,20 +224,24 @@ fn is_fault_of(error: &HostError) -> Result<(), Failure> {
     if expected { Ok(()) } else { Err(Failure::new(format!("the host fails: {error}"))) }
 }
 
-/// A snapshot may hold what is counted and not recorded; all else is the same.
-fn same_heads(live: &Engine, folded: &Engine) -> Result<(), Failure> {
-    if live.host_lineage() != folded.host_lineage() || live.objects().len() != folded.objects().len() {
+/// A host's state is what its log folds to. Only a snapshot may be ahead of the log, by what is counted and not recorded.
+fn same_state(live: &Engine, folded: &Reached, may_be_ahead: bool) -> Result<(), Failure> {
+    if live.host_lineage() != folded.host_lineage || live.objects().len() != folded.objects.len() {
         return Err(Failure::new("the host's own lineage is not the one that the log folds to"));
     }
-    for (live, folded) in live.objects().iter().zip(folded.objects()) {
-        let same = (live.head, live.length, live.state.status, live.state.bucket) == (folded.head, folded.length, folded.state.status, folded.state.bucket)
-            && live.state.memory == folded.state.memory
-            && live.state.drift_from == folded.state.drift_from
-            && live.state.effects == folded.state.effects
-            && live.state.children == folded.state.children;
-        if !same {
+    for (live, folded) in live.objects().iter().zip(&folded.objects) {
+        let uncounted = |object: &Object| {
+            let rules = if may_be_ahead { Vec::new() } else { object.state.rules.clone() };
+            let own_denials = if may_be_ahead { Vec::new() } else { object.state.own_denials.clone() };
+            let pending = if may_be_ahead { Vec::new() } else { object.state.pending.clone() };
+            State { rules, own_denials, pending, ..object.state.clone() }
+        };
+        if (live.head, live.length) != (folded.head, folded.length) || uncounted(live) != uncounted(folded) {
             return Err(Failure::new(format!("the state of `{}` is not the one that the log folds to", live.id)));
         }
+    }
+    if !may_be_ahead && live.snapshot() != folded.state {
+        return Err(Failure::new("the state is not the one that the log folds to"));
     }
     Ok(())
 }

@@ -73,7 +73,8 @@ impl Plan {
         while random.one_in(2) {
             snapshots.push(random.below(reference.commits()));
         }
-        let crash_again_at = random.one_in(3).then(|| random.below(if random.one_in(2) { 12 } else { reference.operations }));
+        let soon = if random.one_in(2) { 12 } else { reference.operations };
+        let crash_again_at = random.one_in(3).then(|| random.below(soon));
         let power_lost = random.one_in(2);
         Self { seed, fault, snapshots, crash_again_at, power_lost }
     }

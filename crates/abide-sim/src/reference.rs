@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use abide_core::engine::Engine;
+use abide_core::object::Object;
 use abide_core::record::Hash;
 use abide_host::{Host, HostError};
-use abide_store::{Disk, Faults, FaultyDisk, LogOptions, LogReader, OpenMode, Position};
-use sha2::{Digest as _, Sha256};
+use abide_store::{Disk as _, Faults, FaultyDisk, LogOptions, LogReader, Position};
 
 use crate::application::Application;
 use crate::crash::Failure;
@@ -24,21 +24,25 @@ const SEGMENT_BYTES: u64 = 8 * 1024;
 pub struct Reference {
     pub(crate) application: Application,
     pub(crate) history: Vec<Event>,
-    /// The log, as it came to be.
-    pub(crate) log: Folded,
+    /// The hash of each record, in the order of the log.
+    pub(crate) records: Vec<Hash>,
+    /// What the log comes to after each frame, folded without snapshots.
+    pub(crate) frames: Vec<Reached>,
     /// Operations of the disk in all.
     pub(crate) operations: u64,
     /// Bytes that the store takes in the end.
     pub(crate) bytes: u64,
 }
 
-/// A log, read back and folded without its snapshots.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Folded {
-    /// The hash of each record, in the order of the log.
-    pub(crate) records: Vec<Hash>,
-    /// After each frame: how many records there are, and the digest of the state that they come to.
-    pub(crate) frames: Vec<(usize, [u8; 32])>,
+/// Where a log stands after a frame.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    /// How many records there are.
+    pub(crate) records: usize,
+    pub(crate) host_lineage: (u64, Hash),
+    pub(crate) objects: Vec<Object>,
+    /// The engine as bytes.
+    pub(crate) state: Vec<u8>,
 }
 
 impl Reference {
@@ -47,7 +51,7 @@ impl Reference {
     /// # Errors
     /// When the run fails without a fault, or its log is not sound.
     pub fn new(history_seed: u64) -> Result<Self, Failure> {
-        let application = Application::load().map_err(|unsound| Failure::new(format!("the application: {unsound:?}")))?;
+        let application = Application::load()?;
         let history = history(history_seed);
         let disk = FaultyDisk::new(0, Faults::default());
         let mut host = open(&disk, &application)?;
@@ -55,17 +59,24 @@ impl Reference {
         let live = host.engine().snapshot();
         drop(host);
         let operations = disk.operations();
-        let (log, engine) = Folded::read(&disk)?;
-        if engine.snapshot() != live {
+        let records = records_of(&disk)?;
+        let frames = fold(&disk)?;
+        if frames.last().is_none_or(|last| last.state != live || last.records != records.len()) {
             return Err(Failure::new("the live state is not the fold of the log"));
         }
-        let bytes = stored_bytes(&disk)?;
-        Ok(Self { application, history, log, operations, bytes })
+        let bytes = files(&disk)?.iter().map(|(_, len)| len).sum();
+        Ok(Self { application, history, records, frames, operations, bytes })
     }
 
     /// How many commits the run makes.
     pub(crate) fn commits(&self) -> u64 {
-        u64::try_from(self.log.frames.len()).unwrap_or(u64::MAX)
+        u64::try_from(self.frames.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Where the run stood when the log had just these records; `None` if it never had.
+    pub(crate) fn reached(&self, records: &[Hash]) -> Option<&Reached> {
+        let frame = self.frames.iter().find(|frame| frame.records == records.len())?;
+        self.records.starts_with(records).then_some(frame)
     }
 }
 
@@ -75,41 +86,45 @@ pub(crate) fn open(disk: &FaultyDisk, application: &Application) -> Result<Host,
     Host::open_log(Arc::new(disk.clone()), options, &application.keys, true, START)
 }
 
-impl Folded {
-    /// Reads and verifies the log of a disk, and folds it from its first record.
-    pub(crate) fn read(disk: &FaultyDisk) -> Result<(Self, Engine), Failure> {
-        let reader = LogReader::open(Arc::new(disk.clone())).map_err(|error| Failure::new(format!("reading: {error}")))?;
-        let verified = reader.verify().map_err(|error| Failure::new(format!("verifying: {error}")))?;
-        if !verified.is_sound() {
-            return Err(Failure::new(format!("the log does not verify: {:?}", verified.problems)));
-        }
-        let mut engine: Option<Engine> = None;
-        let mut folded = Self { records: Vec::new(), frames: Vec::new() };
-        for frame in reader.frames(Position::START) {
-            let frame = frame.map_err(|error| Failure::new(format!("reading a frame: {error}")))?;
-            for record in frame.records() {
-                let hash = Hash(record.hash());
-                let step = match &mut engine {
-                    None => Engine::recover(record.bytes).map(|begun| engine = Some(begun)),
-                    Some(engine) => engine.fold(record.bytes, hash),
-                };
-                step.map_err(|error| Failure::new(format!("record {}: {error}", record.leaf)))?;
-                folded.records.push(hash);
-            }
-            let state = engine.as_ref().map(Engine::snapshot).unwrap_or_default();
-            folded.frames.push((folded.records.len(), Sha256::digest(&state).into()));
-        }
-        if u64::try_from(folded.records.len()).ok() != Some(verified.records) {
-            return Err(Failure::new(format!("{} records verify, {} are read", verified.records, folded.records.len())));
-        }
-        let engine = engine.ok_or_else(|| Failure::new("the log has no record"))?;
-        Ok((folded, engine))
+/// The hashes of all records of a disk's log, which must verify.
+pub(crate) fn records_of(disk: &FaultyDisk) -> Result<Vec<Hash>, Failure> {
+    let reader = reader(disk)?;
+    let verified = reader.verify().map_err(|error| Failure::new(format!("verifying: {error}")))?;
+    if !verified.is_sound() {
+        return Err(Failure::new(format!("the log does not verify: {:?}", verified.problems)));
     }
+    let mut records = Vec::new();
+    for frame in reader.frames(Position::START) {
+        let frame = frame.map_err(|error| Failure::new(format!("reading a frame: {error}")))?;
+        records.extend(frame.records().map(|record| Hash(record.hash())));
+    }
+    if u64::try_from(records.len()).ok() != Some(verified.records) {
+        return Err(Failure::new(format!("{} records verify, {} are read", verified.records, records.len())));
+    }
+    Ok(records)
+}
 
-    /// Whether this log is the beginning of another, to a whole frame.
-    pub(crate) fn begins(&self, whole: &Self) -> bool {
-        whole.records.starts_with(&self.records) && whole.frames.starts_with(&self.frames)
+/// What the log of a disk comes to, frame by frame, from its first record.
+fn fold(disk: &FaultyDisk) -> Result<Vec<Reached>, Failure> {
+    let mut engine: Option<Engine> = None;
+    let mut frames = Vec::new();
+    let mut records = 0;
+    for frame in reader(disk)?.frames(Position::START) {
+        let frame = frame.map_err(|error| Failure::new(format!("reading a frame: {error}")))?;
+        for record in frame.records() {
+            let step = match &mut engine {
+                None => Engine::recover(record.bytes).map(|begun| engine = Some(begun)),
+                Some(engine) => engine.fold(record.bytes, Hash(record.hash())),
+            };
+            step.map_err(|error| Failure::new(format!("record {}: {error}", record.leaf)))?;
+            records += 1;
+        }
+        if let Some(engine) = &engine {
+            let (host_lineage, objects) = (engine.host_lineage(), engine.objects().to_vec());
+            frames.push(Reached { records, host_lineage, objects, state: engine.snapshot() });
+        }
     }
+    Ok(frames)
 }
 
 /// The files of a store: those of the log, and the snapshots.
@@ -122,11 +137,6 @@ pub(crate) fn files(disk: &FaultyDisk) -> Result<Vec<(String, u64)>, Failure> {
     Ok(files)
 }
 
-fn stored_bytes(disk: &FaultyDisk) -> Result<u64, Failure> {
-    let mut bytes = 0;
-    for (path, _) in files(disk)? {
-        let file = disk.open(&path, OpenMode::Read).map_err(|error| Failure::new(format!("`{path}`: {error}")))?;
-        bytes += file.len().map_err(|error| Failure::new(format!("`{path}`: {error}")))?;
-    }
-    Ok(bytes)
+fn reader(disk: &FaultyDisk) -> Result<LogReader, Failure> {
+    LogReader::open(Arc::new(disk.clone())).map_err(|error| Failure::new(format!("reading: {error}")))
 }

@@ -25,7 +25,14 @@ pub(crate) struct Global {
     #[arg(help_heading = "Global options")]
     data_dir: Option<OsString>,
     /// The folder of the host's keys and the operator's [default: $XDG_CONFIG_HOME/abide/keys]
-    #[arg(long = "keys", id = "keys_dir", global = true, value_name = "DIR", env = "ABIDE_KEYS_DIR", hide_env_values = true)]
+    #[arg(
+        long = "keys",
+        id = "keys_dir",
+        global = true,
+        value_name = "DIR",
+        env = "ABIDE_KEYS_DIR",
+        hide_env_values = true
+    )]
     #[arg(help_heading = "Global options")]
     keys: Option<OsString>,
     /// Print JSON for programs
@@ -35,7 +42,14 @@ pub(crate) struct Global {
     #[arg(long, short, global = true, help_heading = "Global options")]
     quiet: bool,
     /// Whether to use colours; `auto` honours NO_COLOR
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Global options"
+    )]
     pub(crate) color: ColorChoice,
 }
 

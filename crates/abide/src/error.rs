@@ -10,6 +10,7 @@ use abide_host::keys::KeysError;
 use abide_host::local::LocalError;
 use abide_host::run::RunError;
 use abide_host::source::SourceError;
+use abide_host::why::WhyError;
 use serde_json::{Value as Json, json};
 
 /// What a command came to, when it could do what it was asked.
@@ -65,7 +66,7 @@ impl CommandError {
 
     /// What surrounds the command is not as it must be.
     pub(crate) fn environment(message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Environment, message: message.into(), help: None }
+        Self { kind: ErrorKind::Environment, message: without_numbers(message.into()), help: None }
     }
 
     /// An operation on a file failed.
@@ -108,11 +109,20 @@ impl ErrorKind {
     }
 }
 
-/// What the system says, without its number.
+/// What the system says, as a part of a sentence.
 fn reason(source: &io::Error) -> String {
     let text = source.to_string();
-    let plain = text.rfind(" (os error ").and_then(|at| text.get(..at)).unwrap_or(&text);
-    plain.chars().take(1).flat_map(char::to_lowercase).chain(plain.chars().skip(1)).collect()
+    text.chars().take(1).flat_map(char::to_lowercase).chain(text.chars().skip(1)).collect()
+}
+
+/// The same without the numbers that the system gives its errors.
+fn without_numbers(mut message: String) -> String {
+    const LEAD: &str = " (os error ";
+    while let Some(start) = message.find(LEAD) {
+        let Some(length) = message.get(start..).and_then(|rest| rest.find(')')) else { return message };
+        message.replace_range(start..=start + length, "");
+    }
+    message
 }
 
 /// Errors of the standard output.
@@ -164,6 +174,17 @@ impl From<ReplayError> for CommandError {
         match error {
             ReplayError::Host(error) => error.into(),
             ReplayError::Seq { .. } | ReplayError::Time { .. } => Self::usage(error.to_string()),
+        }
+    }
+}
+
+impl From<WhyError> for CommandError {
+    fn from(error: WhyError) -> Self {
+        match error {
+            WhyError::Host(error) => error.into(),
+            WhyError::Field { .. } | WhyError::Rule { .. } | WhyError::Time { .. } => {
+                Self::usage(error.to_string())
+            }
         }
     }
 }

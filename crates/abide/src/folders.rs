@@ -48,6 +48,7 @@ pub(crate) fn only_store() -> Result<PathBuf, CommandError> {
 
 /// A base folder of the XDG specification: what the variable says where it is absolute, else a folder in `HOME`.
 fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
+    let set =
+        |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
     set(variable).filter(|path| path.is_absolute()).or_else(|| Some(set("HOME")?.join(below_home)))
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use abide_core::document::{Node, NodeKind, TEXT_BYTES_MAX, nearest, parse};
+use abide_core::document::{Diagnostics, Node, NodeKind, TEXT_BYTES_MAX, nearest, read};
 
 use crate::error::CommandError;
 
@@ -41,14 +41,16 @@ impl Written {
         let (name, read) = if named == Path::new("-") {
             ("standard input".to_owned(), bounded(io::stdin().lock()))
         } else {
-            (path.display().to_string(), File::open(&path).and_then(bounded))
+            (path.display().to_string(), read_text(&path))
         };
-        let bytes = read.map_err(|source| missing(named, &path, &source))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            CommandError::refused(format!("`{name}` is no text: byte {at} is not UTF-8")).help("save it as UTF-8")
-        })?;
-        Ok(Self { name, path, text })
+        match read {
+            Ok(text) => Ok(Self { name, path, text }),
+            Err(source) if source.kind() == io::ErrorKind::InvalidData => {
+                Err(CommandError::refused(format!("`{name}` cannot be read: {source}"))
+                    .help("save it as UTF-8"))
+            }
+            Err(source) => Err(missing(named, &path, &source)),
+        }
     }
 
     /// The folder that its paths are relative to.
@@ -58,19 +60,28 @@ impl Written {
 
     /// What it says it is. A text that cannot be taken apart is read as a schema, which says what is wrong with it.
     pub(crate) fn kind(&self) -> Kind {
-        parse(&self.text).map_or(Kind::Schema, |node| kind_of(&node))
+        read(&self.text, &Diagnostics::default()).map_or(Kind::Schema, |node| kind_of(&node))
     }
 }
 
-/// Reads one byte more than a document may have, so that a longer one is refused for its length.
-fn bounded(from: impl io::Read) -> io::Result<Vec<u8>> {
+/// The text of a file. Of one that is longer than a document may be, as much as tells that.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    File::open(path).and_then(bounded)
+}
+
+fn bounded(from: impl io::Read) -> io::Result<String> {
     let mut bytes = Vec::new();
     from.take(TEXT_BYTES_MAX as u64 + 4).read_to_end(&mut bytes)?;
     // Cut between characters: what is too long is refused for its length, and not for half a character at its end.
-    while bytes.len() > TEXT_BYTES_MAX && std::str::from_utf8(&bytes).is_err_and(|error| error.error_len().is_none()) {
+    while bytes.len() > TEXT_BYTES_MAX
+        && std::str::from_utf8(&bytes).is_err_and(|error| error.error_len().is_none())
+    {
         bytes.pop();
     }
-    Ok(bytes)
+    String::from_utf8(bytes).map_err(|error| {
+        let message = format!("byte {} is not UTF-8", error.utf8_error().valid_up_to());
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    })
 }
 
 fn missing(named: &Path, path: &Path, source: &io::Error) -> CommandError {
@@ -105,7 +116,9 @@ pub(crate) fn pairs(given: &[String]) -> Result<Vec<(String, String)>, CommandEr
             return Err(CommandError::usage(format!("`{one}` is not an argument")).help("write `name=value`"));
         };
         if pairs.iter().any(|(known, _)| known == name) {
-            return Err(CommandError::usage(format!("the argument `{name}` is given twice")).help("give it once"));
+            return Err(
+                CommandError::usage(format!("the argument `{name}` is given twice")).help("give it once")
+            );
         }
         pairs.push((name.to_owned(), value.to_owned()));
     }

@@ -96,12 +96,20 @@ impl Output {
     }
 
     /// Rows in columns under a header. Columns whose number is in `right` stand to the right.
-    pub(crate) fn table(&mut self, header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> Result<(), CommandError> {
+    pub(crate) fn table(
+        &mut self,
+        header: &[&str],
+        right: &[usize],
+        rows: Vec<Vec<String>>,
+    ) -> Result<(), CommandError> {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         // A line that is cut to the width of a terminal is for people; whatever else reads it gets it whole.
-        let arrangement =
-            if io::stdout().is_terminal() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+        let arrangement = if io::stdout().is_terminal() {
+            ContentArrangement::Dynamic
+        } else {
+            ContentArrangement::Disabled
+        };
         table.set_content_arrangement(arrangement);
         table.set_header(header.iter().map(|name| self.strong(name)));
         table.add_rows(rows);
@@ -152,7 +160,10 @@ pub(crate) fn report(error: &CommandError, json: bool, color: ColorChoice) {
     } else {
         let on = color.on(io::stderr().is_terminal());
         let head = painted(on, AnsiColor::Red.on_default().bold(), "error:");
-        let help = error.help.as_ref().map(|help| format!("\n  {} {help}", painted(on, AnsiColor::Cyan.on_default(), "help:")));
+        let help = error
+            .help
+            .as_ref()
+            .map(|help| format!("\n  {} {help}", painted(on, AnsiColor::Cyan.on_default(), "help:")));
         writeln!(err, "{head} {}{}", error.message, help.unwrap_or_default())
     };
 }
@@ -161,6 +172,12 @@ pub(crate) fn report(error: &CommandError, json: bool, color: ColorChoice) {
 pub(crate) fn remark(text: impl Display) {
     // Remarks are a courtesy: a standard error that is gone stops nothing.
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// So many of something: `1 object`, `3 objects`.
+pub(crate) fn counted(n: impl Into<u64>, what: &str) -> String {
+    let n = n.into();
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 fn painted(on: bool, style: Style, text: impl Display) -> String {

@@ -5,10 +5,12 @@ use std::fmt;
 use abide_core::document::{Diagnostic, Severity, line_column};
 use abide_host::manifest::Report;
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
-    SpanContents,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode,
+    SourceSpan, SpanContents,
 };
 use serde_json::{Value as Json, json};
+
+use crate::output;
 
 /// Widest text of a message before it is folded.
 const WIDTH: usize = 110;
@@ -18,7 +20,8 @@ const LINE_BYTES_MAX: usize = 240;
 /// Every diagnostic of a file, as people read them.
 pub(crate) fn render(report: &Report, color: bool) -> String {
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_context_lines(1).with_links(false);
+    let handler =
+        GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_context_lines(1).with_links(false);
     let mut text = String::new();
     for diagnostic in &report.diagnostics {
         let shown = Shown { diagnostic, excerpt: excerpt(report, diagnostic) };
@@ -28,12 +31,13 @@ pub(crate) fn render(report: &Report, color: bool) -> String {
         }
         text.push('\n');
     }
-    text
+    text.trim_end().to_owned()
 }
 
 /// Every diagnostic of some files, as programs read them.
 pub(crate) fn to_json(reports: &[Report]) -> Json {
-    let all = reports.iter().flat_map(|report| report.diagnostics.iter().map(move |d| diagnostic_json(report, d)));
+    let all =
+        reports.iter().flat_map(|report| report.diagnostics.iter().map(move |d| diagnostic_json(report, d)));
     Json::Array(all.collect())
 }
 
@@ -46,8 +50,8 @@ pub(crate) fn count(reports: &[Report]) -> (usize, usize) {
 
 /// So many errors and warnings, in words.
 pub(crate) fn counted(errors: usize, warnings: usize) -> String {
-    let each = [(errors, "error"), (warnings, "warning")];
-    let words = each.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}{}", if *n == 1 { "" } else { "s" }));
+    let each = [(errors, "error"), (warnings, "warning")].into_iter().filter(|(n, _)| *n > 0);
+    let words = each.map(|(n, what)| output::counted(u64::try_from(n).unwrap_or(u64::MAX), what));
     words.collect::<Vec<_>>().join(", ")
 }
 
@@ -78,8 +82,8 @@ struct Shown<'a> {
 #[derive(Debug)]
 struct Excerpt<'a> {
     file: &'a str,
-    /// The lines that are shown.
-    shown: &'a str,
+    /// The lines that are shown, without characters that would steer a terminal.
+    shown: String,
     /// Where they begin in the text, and the number of the first, from 0.
     start: (usize, usize),
     /// What is pointed at: bytes of the text, within the lines shown, on one line.
@@ -97,7 +101,11 @@ fn excerpt<'a>(report: &'a Report, diagnostic: &Diagnostic) -> Option<Excerpt<'a
     let line_end = text.get(at..)?.find('\n').map_or(text.len(), |n| at + n);
     let end = text.floor_char_boundary(span.end.clamp(at, line_end).min(at + LINE_BYTES_MAX));
     let before = text.get(..line_start.saturating_sub(1))?.rfind('\n').map_or(0, |n| n + 1);
-    let after = text.get(line_end..)?.get(1..).and_then(|rest| Some(line_end + 1 + rest.find('\n')?)).unwrap_or(text.len());
+    let after = text
+        .get(line_end..)?
+        .get(1..)
+        .and_then(|rest| Some(line_end + 1 + rest.find('\n')?))
+        .unwrap_or(text.len());
     let (start, stop, first) = if after - before <= 3 * LINE_BYTES_MAX {
         (before, after, line.saturating_sub(if before < line_start { 2 } else { 1 }))
     } else {
@@ -106,11 +114,18 @@ fn excerpt<'a>(report: &'a Report, diagnostic: &Diagnostic) -> Option<Excerpt<'a
     };
     Some(Excerpt {
         file: &report.file,
-        shown: text.get(start..stop)?,
+        shown: plain(text.get(start..stop)?),
         start: (start, first),
         label: (at, end - at),
         place: (line.saturating_sub(1), column.saturating_sub(1)),
     })
+}
+
+/// The same text, byte for byte as long, with spaces for control characters.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_ascii_control() && !matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })
+        .collect()
 }
 
 impl SourceCode for Excerpt<'_> {
@@ -126,7 +141,7 @@ impl SourceCode for Excerpt<'_> {
             let data = self.shown.get(from..from + self.label.1).unwrap_or_default();
             (data, self.label, self.place.0, self.place.1)
         } else {
-            (self.shown, (self.start.0, self.shown.len()), self.start.1, 0)
+            (self.shown.as_str(), (self.start.0, self.shown.len()), self.start.1, 0)
         };
         let lines = data.matches('\n').count() + 1;
         let (data, file) = (data.as_bytes(), self.file.to_owned());
@@ -136,7 +151,7 @@ impl SourceCode for Excerpt<'_> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.diagnostic.message)
+        f.write_str(&plain(&self.diagnostic.message))
     }
 }
 

@@ -10,7 +10,7 @@ mod scalar;
 use std::cell::RefCell;
 use std::ops::Range;
 
-pub use parse::{DEPTH_MAX, NODES_MAX, TEXT_BYTES_MAX, parse};
+pub use parse::{DEPTH_MAX, NODES_MAX, TEXT_BYTES_MAX, parse, read};
 pub use reader::{Reader, nearest};
 pub(crate) use reader::{listed, number_of};
 pub use scalar::inner_span;

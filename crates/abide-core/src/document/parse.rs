@@ -23,16 +23,28 @@ const SCALAR_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX;
 /// # Errors
 /// Everything that is wrong with it, by place. What follows a fault in the syntax is not looked at.
 pub fn parse(text: &str) -> Result<Node, Vec<Diagnostic>> {
+    let out = Diagnostics::default();
+    match read(text, &out) {
+        Some(node) if out.is_empty() => Ok(node),
+        _ => Err(out.into_sorted()),
+    }
+}
+
+/// As [`parse`], with what is wrong going into `out`. The document is given wherever it can be made out, so that a reader
+/// can say what else is wrong with it: of a key that is there twice the first stays.
+#[must_use]
+pub fn read(text: &str, out: &Diagnostics) -> Option<Node> {
     if text.len() > TEXT_BYTES_MAX {
         let message = format!("the text has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len());
-        return Err(vec![Diagnostic::error(0..0, message).help("split it, or leave out what is not needed")]);
+        out.error(0..0, message, "split it, or leave out what is not needed");
+        return None;
     }
     if let Some((at, c)) =
         text.char_indices().find(|(_, c)| c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
     {
         let message = format!("the text holds the control character U+{:04X}", u32::from(c));
-        let error = Diagnostic::error(at..at + c.len_utf8(), message);
-        return Err(vec![error.help("take it out, or write it as an escape in double quotes")]);
+        out.error(at..at + c.len_utf8(), message, "take it out, or write it as an escape in double quotes");
+        return None;
     }
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder {
@@ -41,17 +53,9 @@ pub fn parse(text: &str) -> Result<Node, Vec<Diagnostic>> {
         events: Parser::new_from_str(body),
         anchors: BTreeMap::new(),
         used: Size::default(),
-        out: Diagnostics::default(),
+        out,
     };
-    let root = builder.document();
-    match root {
-        Ok(node) if builder.out.is_empty() => Ok(node),
-        Ok(_) => Err(builder.out.into_sorted()),
-        Err(fatal) => {
-            builder.out.push(fatal);
-            Err(builder.out.into_sorted())
-        }
-    }
+    builder.document().map_err(|fatal| out.push(fatal)).ok()
 }
 
 /// What a node and all below it take.
@@ -68,7 +72,7 @@ struct Builder<'a> {
     events: Parser<'a, StrInput<'a>>,
     anchors: BTreeMap<usize, (Node, Size)>,
     used: Size,
-    out: Diagnostics,
+    out: &'a Diagnostics,
 }
 
 type Place = Range<usize>;

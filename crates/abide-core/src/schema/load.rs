@@ -21,7 +21,7 @@ pub(super) use self::template::escaped;
 use self::expression::Compiler;
 use self::mutation::Signatures;
 use super::{FORMAT, INVARIANTS_MAX, Invariant, LABELS_MAX, Missed, MutateStep, Schema};
-use crate::document::{Diagnostic, Diagnostics, Key, Node, NodeKind, Reader, nearest, parse};
+use crate::document::{Diagnostic, Diagnostics, Key, Node, NodeKind, Reader, nearest, read};
 use crate::expr::{Expected, Scope};
 use crate::field::{Loader, StructType};
 
@@ -35,8 +35,8 @@ impl Schema {
     /// Everything that is wrong, by place, with what to do about it; at most
     /// [`crate::document::DIAGNOSTICS_MAX`] and a last one that counts the rest.
     pub fn load(text: &str) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let mut node = parse(text)?;
         let out = Diagnostics::default();
+        let Some(mut node) = read(text, &out) else { return Err(out.into_sorted()) };
         rejoin::rejoin(&mut node, text, &out);
         let schema = load_node(&node, text, &out);
         match schema {

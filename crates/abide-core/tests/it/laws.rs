@@ -12,16 +12,18 @@ use std::sync::Arc;
 use abide_core::engine::Engine;
 use abide_core::object::Object;
 use abide_core::record::decode::decode_strict;
+use abide_core::record::encode::KINDS;
 use abide_core::record::{Caller, Event, Genesis, HOST, Mutated, Record};
 use abide_core::schema::Refill;
 use abide_core::slope::{Allotment, Bucket};
 use abide_core::state::State;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{RngSeed, TestRunner};
 
-use super::world::{World, same_engines};
+use super::world::{self, World, same_engines};
 use histories::{Choices, Step, play_step, steps};
-use schemas::schema_of;
+use schemas::text_of;
 
 fn config(cases: u32) -> ProptestConfig {
     let own = ProptestConfig::default();
@@ -30,9 +32,25 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, rng_seed: seed, failure_persistence: None, max_shrink_iters: 20_000, ..own }
 }
 
-/// Two lists of numbers: a schema and a history are read off them.
-fn numbers() -> impl Strategy<Value = (Vec<u16>, Vec<u16>)> {
-    (prop::collection::vec(any::<u16>(), 20..160), prop::collection::vec(any::<u16>(), 20..400))
+/// Three lists of numbers: a schema, that of children, and a history are read off them. It shows as what is read.
+#[derive(Clone)]
+struct Numbers {
+    main: Vec<u16>,
+    kid: Vec<u16>,
+    history: Vec<u16>,
+}
+
+fn numbers() -> impl Strategy<Value = Numbers> {
+    let list = |length| prop::collection::vec(any::<u16>(), length);
+    (list(40..220), list(20..220), list(40..900)).prop_map(|(main, kid, history)| Numbers { main, kid, history })
+}
+
+impl std::fmt::Debug for Numbers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "\nmain:{}", text_of(&mut Choices::new(&self.main)))?;
+        writeln!(f, "kid:{}", text_of(&mut Choices::new(&self.kid)))?;
+        steps(&mut Choices::new(&self.history)).iter().enumerate().try_for_each(|(n, step)| writeln!(f, "{n}: {step:?}"))
+    }
 }
 
 struct Case {
@@ -41,10 +59,9 @@ struct Case {
 }
 
 /// Two objects of a random schema, and what is going to happen to them.
-fn case((schema, history): &(Vec<u16>, Vec<u16>)) -> Case {
-    let choices = &mut Choices::new(schema);
-    let kid = schema_of("kid", choices);
-    let main = schema_of("main", choices);
+fn case(Numbers { main, kid, history }: &Numbers) -> Case {
+    let kid = world::schema("kid", &text_of(&mut Choices::new(kid)));
+    let main = world::schema("main", &text_of(&mut Choices::new(main)));
     let mut world = World::empty();
     world.know(&kid);
     for id in ["a", "b"] {
@@ -98,8 +115,8 @@ proptest! {
         let mut other = case(&numbers).world;
         for (n, step) in steps.iter().enumerate() {
             let before = world.log.len();
-            play_step(&mut world, step);
-            play_step(&mut other, step);
+            let (told, told_other) = (play_step(&mut world, step), play_step(&mut other, step));
+            prop_assert_eq!(told, told_other, "step {}", n);
             prop_assert!(world.log == other.log, "step {}: the same records, byte for byte", n);
             prop_assert_eq!(world.engine.next_due(), other.engine.next_due(), "step {}", n);
             if n == at / 2 {
@@ -148,6 +165,39 @@ proptest! {
             }
         }
     }
+}
+
+/// Laws that nothing puts to the test would hold, too: the random histories reach every kind of record, every check of
+/// admission, and every status.
+#[test]
+fn the_random_histories_reach_everything() {
+    let mut runner = TestRunner::new(config(1));
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..300 {
+        let numbers = numbers().new_tree(&mut runner).unwrap().current();
+        let Case { mut world, steps } = case(&numbers);
+        for step in &steps {
+            play_step(&mut world, step);
+        }
+        for (bytes, _) in &world.log {
+            let id = abide_core::record::decode::header(bytes).unwrap().object;
+            let record = decode_strict(bytes, world.engine.object(&id).map(|object| &*object.schema)).unwrap();
+            *seen.entry(KINDS[usize::from(record.event.kind())].to_owned()).or_default() += 1;
+            match record.event {
+                Event::Denial(denied) => *seen.entry(format!("denied: {}", denied.reason.code.name())).or_default() += 1,
+                Event::Denials(counted) if counted.len() > 1 => *seen.entry("several counts".to_owned()).or_default() += 1,
+                Event::Progress(progress) if !progress.pending.is_empty() => {
+                    *seen.entry("counts in progress".to_owned()).or_default() += 1;
+                }
+                _ => {}
+            }
+        }
+        for object in world.engine.objects() {
+            *seen.entry(format!("in the end {}", object.state.status.name())).or_default() += 1;
+            *seen.entry(format!("depth {}", object.depth)).or_default() += 1;
+        }
+    }
+    insta::assert_debug_snapshot!(seen, @"");
 }
 
 fn states(world: &World) -> Vec<(State, u64)> {

@@ -212,9 +212,7 @@ impl Pool {
         queue.idle += 1;
         let next = queue.delayed.first_key_value().map(|((due, _), _)| due.saturating_duration_since(now));
         let mut queue = match next {
-            Some(wait) => {
-                self.changed.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0
-            }
+            Some(wait) => self.changed.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0,
             None => self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
         };
         queue.idle -= 1;
@@ -248,8 +246,9 @@ impl Pool {
 
     /// A target that panics fails its own call, and no other.
     fn call(&self, request: &Request) -> Result<serde_json::Value, CallError> {
-        let result = catch_unwind(AssertUnwindSafe(|| self.target.call(request)))
-            .unwrap_or_else(|_| Err(CallError::permanent(format!("the target `{}` crashed", request.target))));
+        let result = catch_unwind(AssertUnwindSafe(|| self.target.call(request))).unwrap_or_else(|_| {
+            Err(CallError::permanent(format!("the target `{}` crashed", request.target)))
+        });
         result.map_err(|error| CallError { message: shortened(error.message), ..error })
     }
 

@@ -47,7 +47,9 @@ impl Target for JsonLines {
     fn call(&self, request: &Request) -> Result<serde_json::Value, CallError> {
         match self.append(request) {
             Ok(()) => Ok(serde_json::Value::Null),
-            Err(error) => Err(CallError::passing(format!("cannot write to `{}`: {error}", self.path.display()))),
+            Err(error) => {
+                Err(CallError::passing(format!("cannot write to `{}`: {error}", self.path.display())))
+            }
         }
     }
 }

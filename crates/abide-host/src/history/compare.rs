@@ -19,7 +19,10 @@ pub fn differences(folded: &Object, live: &Object) -> Vec<String> {
     hold("genesis", folded.genesis == live.genesis && folded.force == live.force);
     hold("parent", folded.parent == live.parent && folded.depth == live.depth);
     hold("allotment", folded.allotment == live.allotment);
-    hold("head", folded.head == live.head && folded.length == live.length && folded.changed_at == live.changed_at);
+    hold(
+        "head",
+        folded.head == live.head && folded.length == live.length && folded.changed_at == live.changed_at,
+    );
     if folded.state == live.state {
         return out;
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use abide_core::admission::{self, OperatorAct, OperatorRequest, Request, Subject, admit, check_signature, signed_bytes};
+use abide_core::admission::{
+    self, OperatorAct, OperatorRequest, Request, Subject, admit, check_signature, signed_bytes,
+};
 use abide_core::clock::Clock;
 use abide_core::cycle::{Child, Cycle, Input, World};
 use abide_core::frame::Frame;
@@ -53,7 +55,11 @@ impl<'a> Executor<'a> {
             let Event::Genesis(genesis) = &first.event else { return Ok(()) };
             problems.extend(self.genesis(live, first, genesis)?);
             let later = links.iter().skip(1);
-            problems.extend(later.map(|(record, _)| Problem::of(record, "an object has no turn in the tick of its genesis")));
+            problems.extend(
+                later.map(|(record, _)| {
+                    Problem::of(record, "an object has no turn in the tick of its genesis")
+                }),
+            );
             return Ok(());
         };
         let schemas = self.schemas(live, links)?;
@@ -95,13 +101,17 @@ impl<'a> Executor<'a> {
     fn compare(&mut self, schema: &Schema, links: &[Link], problems: &mut Vec<Problem>) {
         for (index, (record, hash)) in links.iter().enumerate() {
             let Some(entry) = self.frame.entries.get(index) else {
-                let what = format!("the record says {}; run again, the tick ends before it", describe(record, schema));
+                let what = format!(
+                    "the record says {}; run again, the tick ends before it",
+                    describe(record, schema)
+                );
                 problems.push(Problem::of(record, what));
                 return;
             };
             if entry.hash != *hash {
                 let again = self.describe(index, schema);
-                let what = format!("the record says {}; run again, it comes to {again}", describe(record, schema));
+                let what =
+                    format!("the record says {}; run again, it comes to {again}", describe(record, schema));
                 problems.push(Problem::of(record, what));
                 return;
             }
@@ -111,7 +121,8 @@ impl<'a> Executor<'a> {
             && self.frame.entries.len() > links.len()
         {
             let again = self.describe(links.len(), schema);
-            problems.push(Problem::of(last, format!("run again, the tick goes on after this record: {again}")));
+            problems
+                .push(Problem::of(last, format!("run again, the tick goes on after this record: {again}")));
         }
     }
 
@@ -122,7 +133,11 @@ impl<'a> Executor<'a> {
     }
 
     /// The schemas that a child could have in the tick of these records, by name.
-    fn schemas(&mut self, live: &Object, links: &[Link]) -> Result<BTreeMap<Arc<str>, Arc<Schema>>, HostError> {
+    fn schemas(
+        &mut self,
+        live: &Object,
+        links: &[Link],
+    ) -> Result<BTreeMap<Arc<str>, Arc<Schema>>, HostError> {
         let mut names = BTreeMap::new();
         let (Some((first, _)), true) = (links.first(), spawns(&live.schema)) else { return Ok(names) };
         if self.known.is_none() {
@@ -145,10 +160,17 @@ impl<'a> Executor<'a> {
     }
 
     /// Whether a genesis says what its parent's record ordered.
-    fn genesis(&mut self, live: &Object, record: &Record, genesis: &Genesis) -> Result<Option<Problem>, HostError> {
+    fn genesis(
+        &mut self,
+        live: &Object,
+        record: &Record,
+        genesis: &Genesis,
+    ) -> Result<Option<Problem>, HostError> {
         self.records += 1;
         let Some((parent, spawn)) = &genesis.parent else { return Ok(None) };
-        let missing = || Some(Problem::of(record, format!("its parent `{parent}` has no record {spawn} that makes it")));
+        let missing = || {
+            Some(Problem::of(record, format!("its parent `{parent}` has no record {spawn} that makes it")))
+        };
         let Some(parent) = self.view.engine().object(parent) else { return Ok(missing()) };
         for link in self.view.backwards(Lineage::of(parent))? {
             let (theirs, hash) = link?;
@@ -222,7 +244,11 @@ fn feed(cycle: &mut Cycle<'_>, record: &Record) -> bool {
         Event::Pause { since } => cycle.pause(*since),
         Event::Mutation(mutated) if is_outside(&mutated.caller) => {
             let Mutated { mutation, args, caller, .. } = mutated;
-            cycle.inspect(Input::Ask(Request { mutation: *mutation, args: args.clone(), caller: caller.clone() }));
+            cycle.inspect(Input::Ask(Request {
+                mutation: *mutation,
+                args: args.clone(),
+                caller: caller.clone(),
+            }));
         }
         Event::Denial(denied) if is_outside(&denied.caller) => feed_denied(cycle, denied, record.time),
         Event::Release(signature) => operate(cycle, OperatorAct::Release, signature),
@@ -255,7 +281,11 @@ fn feed_denied(cycle: &mut Cycle<'_>, denied: &Denied, now: Timestamp) {
             operate(cycle, if releases { OperatorAct::Release } else { OperatorAct::Seal }, signature);
         }
         (Some(mutation), _) if !denied.args.iter().any(|(_, value)| is_cut(value)) => {
-            let asked = |typed: bool| Request { mutation, args: given(object, denied, typed), caller: denied.caller.clone() };
+            let asked = |typed: bool| Request {
+                mutation,
+                args: given(object, denied, typed),
+                caller: denied.caller.clone(),
+            };
             let subject = Subject {
                 schema: &object.schema,
                 policy: &object.policy,
@@ -265,7 +295,8 @@ fn feed_denied(cycle: &mut Cycle<'_>, denied: &Denied, now: Timestamp) {
             let as_they_came = asked(false);
             // Untyped, as they are in the record, a time is an integer and an object a list; if that alone explains the denial,
             // they came so.
-            let explains = admit(subject, &as_they_came, now).is_err_and(|denial| denial.reason == denied.reason);
+            let explains =
+                admit(subject, &as_they_came, now).is_err_and(|denial| denial.reason == denied.reason);
             let request = if explains { as_they_came } else { asked(true) };
             cycle.inspect(Input::Ask(request));
         }

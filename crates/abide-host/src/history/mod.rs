@@ -155,14 +155,27 @@ impl std::fmt::Display for Problem {
 /// When the log cannot be read, or there is nothing at `at`. What is wrong with the lineage is in the answer.
 pub fn replay(view: &View, object: &Object, at: Option<At>, execute: bool) -> Result<Replayed, ReplayError> {
     check_place(object, at)?;
-    let mut replay = Replay { view, at, execute: execute.then(|| execute::Executor::new(view)), object: None, folded: 0, problems: Vec::new() };
+    let mut replay = Replay {
+        view,
+        at,
+        execute: execute.then(|| execute::Executor::new(view)),
+        object: None,
+        folded: 0,
+        problems: Vec::new(),
+    };
     let mut tick: Vec<Link> = Vec::new();
     for link in view.records(Lineage::of(object))? {
         let link = match link {
             Ok(link) => link,
             Err(HostError::Fold { leaf, source }) => {
                 let object = Some(Arc::clone(&object.id));
-                replay.problems.push(Problem { object, seq: None, leaf: Some(leaf), tick: None, what: source.to_string() });
+                replay.problems.push(Problem {
+                    object,
+                    seq: None,
+                    leaf: Some(leaf),
+                    tick: None,
+                    what: source.to_string(),
+                });
                 break;
             }
             Err(error) => return Err(error.into()),
@@ -205,11 +218,19 @@ impl Replay<'_> {
             match (&mut self.object, &record.event) {
                 (None, Event::Genesis(genesis)) => {
                     let schema = Arc::clone(&live.schema);
-                    self.object =
-                        Some(Object::bound(Arc::clone(&live.id), live.number, schema, genesis, *hash, record.time));
+                    self.object = Some(Object::bound(
+                        Arc::clone(&live.id),
+                        live.number,
+                        schema,
+                        genesis,
+                        *hash,
+                        record.time,
+                    ));
                 }
                 (Some(object), event) if !matches!(event, Event::Genesis(_)) => object.fold(record, *hash),
-                _ => self.problems.push(Problem::of(record, "a lineage begins with its genesis, and has one")),
+                _ => {
+                    self.problems.push(Problem::of(record, "a lineage begins with its genesis, and has one"));
+                }
             }
             self.folded += 1;
         }

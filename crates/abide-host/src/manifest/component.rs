@@ -206,7 +206,8 @@ fn read_builtin(node: &Node, out: &Diagnostics) -> Option<Builtin> {
     }
     let help = match nearest(image, BUILTINS.iter().map(|(name, _)| *name)) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "this version has `abide+builtin://csv`, `abide+builtin://jsonl` and `abide+builtin://exec`".to_owned(),
+        None => "this version has `abide+builtin://csv`, `abide+builtin://jsonl` and `abide+builtin://exec`"
+            .to_owned(),
     };
     out.error(node.span.clone(), format!("there is no capability `{}`", shortened(image)), help);
     None
@@ -300,9 +301,9 @@ fn read_target(node: &Node, options: &mut LinkOptions, out: &Diagnostics) -> Opt
         return Some(At { value: name.clone(), span: node.span.clone() });
     }
     let mut reader = Reader::new(node, "the target of a link", out)?;
-    let name = reader.required("name").and_then(|node| {
-        Some(At { value: text(node, "`name`", out)?.to_owned(), span: node.span.clone() })
-    });
+    let name = reader
+        .required("name")
+        .and_then(|node| Some(At { value: text(node, "`name`", out)?.to_owned(), span: node.span.clone() }));
     read_configs(&mut reader, "config", options);
     reader.finish();
     name
@@ -367,7 +368,11 @@ pub(super) fn text<'a>(node: &'a Node, what: &str, out: &Diagnostics) -> Option<
     if let NodeKind::Str(text) = &node.kind {
         return Some(text);
     }
-    out.error(node.span.clone(), format!("{what} is {}; it must be a text", node.describe()), "put it in quotes");
+    out.error(
+        node.span.clone(),
+        format!("{what} is {}; it must be a text", node.describe()),
+        "put it in quotes",
+    );
     None
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use abide_core::document::{Diagnostic, Diagnostics, Node, Reader, nearest, parse};
+use abide_core::document::{self, Diagnostic, Diagnostics, Node, Reader, nearest};
 use abide_core::schema::{Schema, Step};
 use abide_core::time::Span;
 
@@ -22,11 +22,10 @@ const TICK_MAX: Span = Span::from_secs(24 * 3600);
 pub(super) fn load(manifest: Manifest<'_>, resolve: &dyn Fn(&Path) -> io::Result<String>) -> Loaded {
     let report =
         |diagnostics| Report { file: manifest.file.to_owned(), text: manifest.text.to_owned(), diagnostics };
-    let node = match parse(manifest.text) {
-        Ok(node) => node,
-        Err(diagnostics) => return Loaded { application: None, reports: vec![report(diagnostics)] },
-    };
     let out = Diagnostics::default();
+    let Some(node) = document::read(manifest.text, &out) else {
+        return Loaded { application: None, reports: vec![report(out.into_sorted())] };
+    };
     let mut schemas = Schemas { base: manifest.base, resolve, loaded: BTreeMap::new(), reports: Vec::new() };
     let application = read(&node, manifest.base, &mut schemas, &out);
     let diagnostics = out.into_sorted();
@@ -61,7 +60,8 @@ fn read(node: &Node, base: &Path, schemas: &mut Schemas<'_>, out: &Diagnostics) 
     let joined = link::join(components, &names, base, out);
     let (name, version, tick) = metadata?;
     let (objects, sources, targets) = joined;
-    let application = Application { name, version, tick: tick.unwrap_or(TICK_DEFAULT), objects, sources, targets };
+    let application =
+        Application { name, version, tick: tick.unwrap_or(TICK_DEFAULT), objects, sources, targets };
     if let Some((_, span)) = reader_annotation(node, TICK_ANNOTATION).filter(|_| application.is_replay()) {
         let help = "the times of a replayed source are the ticks";
         out.warning(span, format!("`{TICK_ANNOTATION}` has no meaning in a replay"), help);
@@ -182,7 +182,10 @@ fn check_schemas(components: &[component::Component], out: &Diagnostics) {
         for rule in &schema.rules {
             let Step::Spawn(spawn) = &rule.then else { continue };
             if !names.contains_key(&*spawn.schema) {
-                let message = format!("the rule `{}` spawns `{}`, and no component has that schema", rule.name, spawn.schema);
+                let message = format!(
+                    "the rule `{}` spawns `{}`, and no component has that schema",
+                    rule.name, spawn.schema
+                );
                 let help = "add a component of type `object` with that schema; it needs no `objects`";
                 out.error(part.schema_span.clone(), message, help);
             }
@@ -204,14 +207,23 @@ impl Schemas<'_> {
         let path = written.strip_prefix("file://").unwrap_or(written);
         if path.contains("://") || path.is_empty() {
             let message = format!("`{}` is not a file", shortened(written));
-            out.error(span.clone(), message, "write a path from the manifest's folder, as in `file://./schema.yaml`");
+            out.error(
+                span.clone(),
+                message,
+                "write a path from the manifest's folder, as in `file://./schema.yaml`",
+            );
             return None;
         }
         Some(self.base.join(path.strip_prefix("./").unwrap_or(path)))
     }
 
     /// The schema of a file; `None` where it has errors, which are in its report or at `span`.
-    pub(super) fn load(&mut self, path: &Path, span: &Range<usize>, out: &Diagnostics) -> Option<Arc<Schema>> {
+    pub(super) fn load(
+        &mut self,
+        path: &Path,
+        span: &Range<usize>,
+        out: &Diagnostics,
+    ) -> Option<Arc<Schema>> {
         if let Some(known) = self.loaded.get(path) {
             return known.clone();
         }

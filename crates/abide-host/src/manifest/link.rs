@@ -20,8 +20,14 @@ type Joined = (Vec<ObjectComponent>, Vec<Source>, Vec<TargetConfig>);
 
 /// Joins components along their links. What does not fit is reported and left out. `names` are those of all components,
 /// also of those that could not be read: nothing more is said about a link to one of them.
-pub(super) fn join(components: Vec<Component>, names: &[At<Arc<str>>], base: &Path, out: &Diagnostics) -> Joined {
-    let roles: BTreeMap<Arc<str>, Role> = components.iter().map(|c| (Arc::clone(&c.name.value), role(c))).collect();
+pub(super) fn join(
+    components: Vec<Component>,
+    names: &[At<Arc<str>>],
+    base: &Path,
+    out: &Diagnostics,
+) -> Joined {
+    let roles: BTreeMap<Arc<str>, Role> =
+        components.iter().map(|c| (Arc::clone(&c.name.value), role(c))).collect();
     let joiner = Joiner { components: &components, names, roles: &roles, base, out };
     let sources = joiner.sources();
     let targets = joiner.targets();
@@ -97,7 +103,11 @@ impl<'a> Joiner<'a> {
             let name = &component.name;
             for link in &component.links {
                 let message = format!("`{}` is a target of effects; it links to nothing", name.value);
-                self.out.error(link.span.clone(), message, "put the link on the object component that calls it");
+                self.out.error(
+                    link.span.clone(),
+                    message,
+                    "put the link on the object component that calls it",
+                );
             }
             let links = || self.components.iter().flat_map(|c| &c.links);
             if !links().any(|link| *link.target.value == *name.value) {
@@ -187,10 +197,12 @@ impl<'a> Joiner<'a> {
                 continue;
             }
             for interface in &link.interfaces {
-                let effect_link = EffectLink { grant: grant(link, interface), live_in_replay: link.live_in_replay };
+                let effect_link =
+                    EffectLink { grant: grant(link, interface), live_in_replay: link.live_in_replay };
                 if links.iter().any(|other| overlap(&other.grant, &effect_link.grant)) {
                     let message = format!("`{}` is granted twice", effect_link.grant.interface);
-                    let help = "an effect goes over one link: take one out, or divide the `functions` between them";
+                    let help =
+                        "an effect goes over one link: take one out, or divide the `functions` between them";
                     self.out.error(interface.span.clone(), message, help);
                     continue;
                 }
@@ -248,7 +260,8 @@ impl<'a> Joiner<'a> {
         let functions: BTreeSet<&str> =
             effects().filter(|e| e.interface == grant.interface).map(|e| &*e.function).collect();
         for function in link.functions.iter().filter(|f| !functions.contains(f.value.as_str())) {
-            let message = format!("no effect of `{}` calls `{}` of `{}`", schema.name, function.value, grant.interface);
+            let message =
+                format!("no effect of `{}` calls `{}` of `{}`", schema.name, function.value, grant.interface);
             let help = suggestion(&function.value, functions.clone(), "functions that its effects call");
             self.out.warning(function.span.clone(), message, help);
         }

@@ -69,7 +69,8 @@ pub(super) fn read_exec(mut reader: Reader<'_>, base: &Path) -> Option<TargetKin
                 env.insert(name.text.clone(), value.clone());
             }
             _ => {
-                let message = format!("the variable `{}` is {}; it must be a text", name.text, node.describe());
+                let message =
+                    format!("the variable `{}` is {}; it must be a text", name.text, node.describe());
                 out.error(node.span.clone(), message, "put it in quotes");
             }
         }

@@ -85,7 +85,7 @@ pub enum Progress {
         records: usize,
         /// How many mutations of rules are among them.
         acts: usize,
-        /// How many denials are among them.
+        /// How many denials there were, recorded in full or counted.
         denials: usize,
         /// Readings that are still to come, of a replay.
         remaining: Option<usize>,

@@ -141,14 +141,20 @@ impl SourceConfig {
             Some(node) => read_time(node, out).map(Some),
             None if mode == Some(Mode::Replay) => {
                 let message = "a replayed source has no `time`";
-                out.error(reader.place(), message, "name the column that holds it, as in `time: { column: time }`");
+                out.error(
+                    reader.place(),
+                    message,
+                    "name the column that holds it, as in `time: { column: time }`",
+                );
                 None
             }
             None => Some(None),
         };
         let object = reader.required("object").and_then(|node| read_object(node, out));
         let missing = match reader.list("missing") {
-            Some(items) => items.iter().filter_map(|item| scalar_text(item, "a missing value", out)).collect(),
+            Some(items) => {
+                items.iter().filter_map(|item| scalar_text(item, "a missing value", out)).collect()
+            }
             None => vec!["".into()],
         };
         let observations = read_observations(&mut reader);
@@ -283,7 +289,8 @@ fn read_argument(key: &Key, node: &Node, out: &Diagnostics) -> Option<(At<Box<st
         NodeKind::Str(_) => Some((name, plain(column(node, out)?))),
         NodeKind::Map(_) => Some((name, read_argument_map(node, out)?)),
         _ => {
-            let message = format!("the argument `{}` is {}; it must name a column", key.text, node.describe());
+            let message =
+                format!("the argument `{}` is {}; it must name a column", key.text, node.describe());
             out.error(node.span.clone(), message, "a constant is written `{ value: … }`");
             None
         }
@@ -320,7 +327,11 @@ fn read_argument_map(node: &Node, out: &Diagnostics) -> Option<ArgumentConfig> {
 fn read_unit(node: &Node, out: &Diagnostics) -> Option<At<Box<str>>> {
     let unit = text(node, "`unit`", out)?;
     if let Err(error) = units::check(unit) {
-        out.error(node.span.clone(), error.to_string(), "write it as UCUM does, as in `Cel`, `m/s` or `[degF]`");
+        out.error(
+            node.span.clone(),
+            error.to_string(),
+            "write it as UCUM does, as in `Cel`, `m/s` or `[degF]`",
+        );
         return None;
     }
     Some(At { value: unit.into(), span: node.span.clone() })
@@ -335,7 +346,11 @@ fn text<'a>(node: &'a Node, what: &str, out: &Diagnostics) -> Option<&'a str> {
     if let NodeKind::Str(text) = &node.kind {
         return Some(text);
     }
-    out.error(node.span.clone(), format!("{what} is {}; it must be a text", node.describe()), "put it in quotes");
+    out.error(
+        node.span.clone(),
+        format!("{what} is {}; it must be a text", node.describe()),
+        "put it in quotes",
+    );
     None
 }
 
@@ -348,7 +363,11 @@ fn scalar_text(node: &Node, what: &str, out: &Diagnostics) -> Option<Box<str>> {
 }
 
 /// `did you mean …?` where a name comes close, else all of them.
-pub(crate) fn suggestion<'c>(name: &str, names: impl IntoIterator<Item = &'c str> + Clone, what: &str) -> String {
+pub(crate) fn suggestion<'c>(
+    name: &str,
+    names: impl IntoIterator<Item = &'c str> + Clone,
+    what: &str,
+) -> String {
     if let Some(near) = nearest(name, names.clone()) {
         return format!("did you mean `{near}`?");
     }

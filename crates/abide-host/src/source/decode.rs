@@ -37,12 +37,18 @@ impl Decoder {
     pub(super) fn without_header(config: &SourceConfig, mapping: &Mapping) -> Option<Self> {
         match config.format {
             Format::Csv { .. } => None,
-            Format::JsonLines => Some(Self::Json { paths: mapping.columns().iter().map(|c| path(c)).collect() }),
+            Format::JsonLines => {
+                Some(Self::Json { paths: mapping.columns().iter().map(|c| path(c)).collect() })
+            }
         }
     }
 
     /// A decoder for CSV with that header line.
-    pub(super) fn with_header(config: &SourceConfig, mapping: &Mapping, line: &[u8]) -> Result<Self, SourceError> {
+    pub(super) fn with_header(
+        config: &SourceConfig,
+        mapping: &Mapping,
+        line: &[u8],
+    ) -> Result<Self, SourceError> {
         let source_name = || Arc::clone(&config.name);
         let delimiter = match config.format {
             Format::Csv { delimiter } => delimiter,
@@ -62,7 +68,11 @@ impl Decoder {
                     [one] => format!("it is one column, `{one}`: set `delimiter` if that is not a comma"),
                     _ => suggestion(column, names.iter().map(String::as_str), "columns"),
                 };
-                return Err(SourceError::Column { source_name: source_name(), column: column.to_string(), help });
+                return Err(SourceError::Column {
+                    source_name: source_name(),
+                    column: column.to_string(),
+                    help,
+                });
             };
             if found.next().is_some() {
                 return Err(SourceError::Twice { source_name: source_name(), column: column.to_string() });
@@ -82,17 +92,25 @@ impl Decoder {
             Self::Csv(csv) => {
                 let fields = csv.splitter.split(line)?;
                 if fields.len() != csv.width {
-                    let message = format!("the line has {} columns; the header has {}", fields.len(), csv.width);
-                    return Err(LineError::new(message, "add or take out what differs; quote a value with a delimiter in it"));
+                    let message =
+                        format!("the line has {} columns; the header has {}", fields.len(), csv.width);
+                    return Err(LineError::new(
+                        message,
+                        "add or take out what differs; quote a value with a delimiter in it",
+                    ));
                 }
                 Ok(DecodedRow::Csv { fields, places: &csv.places })
             }
             Self::Json { paths } => match serde_json::from_slice(line) {
                 Ok(value @ serde_json::Value::Object(_)) => Ok(DecodedRow::Json { value, paths }),
-                Ok(_) => Err(LineError::new("the line is no JSON object", "write one object a line: `{\"name\": value}`")),
-                Err(error) => {
-                    Err(LineError::new(format!("the line is not JSON: {error}"), "write one whole object a line"))
-                }
+                Ok(_) => Err(LineError::new(
+                    "the line is no JSON object",
+                    "write one object a line: `{\"name\": value}`",
+                )),
+                Err(error) => Err(LineError::new(
+                    format!("the line is not JSON: {error}"),
+                    "write one whole object a line",
+                )),
             },
         }
     }
@@ -154,7 +172,10 @@ impl Splitter {
             return Err(LineError::new("a quote is opened and not closed", help));
         }
         if std::str::from_utf8(line).is_err() {
-            return Err(LineError::new("the line is not UTF-8", "convert the file, as in `iconv -f latin1 -t utf-8`"));
+            return Err(LineError::new(
+                "the line is not UTF-8",
+                "convert the file, as in `iconv -f latin1 -t utf-8`",
+            ));
         }
         self.reader.reset();
         self.text.resize(line.len().max(1), 0);

@@ -284,7 +284,9 @@ impl Lines {
             return None;
         }
         Some(match self.read(line) {
-            Ok((time, observations)) => LiveEvent::Reading(LiveReading { time, line: number, observations, cursor }),
+            Ok((time, observations)) => {
+                LiveEvent::Reading(LiveReading { time, line: number, observations, cursor })
+            }
             Err(error) => LiveEvent::Problem(error.at(&name, number), cursor),
         })
     }
@@ -342,7 +344,8 @@ impl Lines {
                 Ok(0) if self.grows => thread::park_timeout(POLL),
                 Ok(0) => return Ok(More::End),
                 Ok(_) => return Ok(More::Bytes),
-                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
                 Err(error) => return Err(error),
             }
         }

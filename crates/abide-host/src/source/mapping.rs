@@ -95,11 +95,19 @@ impl Mapping {
         let mut plans = Vec::new();
         for recipient in recipients {
             let binder = Binder { config, recipient, out };
-            let bound: Vec<_> = config.observations.iter().map(|o| binder.observation(o, &mut columns)).collect();
+            let bound: Vec<_> =
+                config.observations.iter().map(|o| binder.observation(o, &mut columns)).collect();
             plans.push(bound.into_iter().collect::<Option<Vec<_>>>());
         }
         let plans = plans.into_iter().collect::<Option<Vec<_>>>()?;
-        Some(Self { columns: columns.names, time, object: object?, objects, plans, missing: config.missing.clone() })
+        Some(Self {
+            columns: columns.names,
+            time,
+            object: object?,
+            objects,
+            plans,
+            missing: config.missing.clone(),
+        })
     }
 
     /// The columns that are read, each once.
@@ -117,7 +125,10 @@ impl Mapping {
         })?;
         format.read(&text).map(Some).ok_or_else(|| {
             let message = format!("`{}` in `{name}` is not a time", shortened(&text));
-            LineError::new(message, format!("write it as in `{}`, or set the `format` of `time`", format.example()))
+            LineError::new(
+                message,
+                format!("write it as in `{}`, or set the `format` of `time`", format.example()),
+            )
         })
     }
 
@@ -129,7 +140,10 @@ impl Mapping {
         };
         let name = self.column_name(column);
         let Some(text) = self.text(row, column) else {
-            return Err(LineError::new(format!("the object in `{name}` is missing"), "name an object in every line"));
+            return Err(LineError::new(
+                format!("the object in `{name}` is missing"),
+                "name an object in every line",
+            ));
         };
         let found = if map.is_empty() {
             let id = if lowercase { text.to_lowercase() } else { text.clone() };
@@ -138,7 +152,8 @@ impl Mapping {
             map.get(text.as_str())
         };
         found.ok_or_else(|| {
-            let message = format!("`{}` in `{name}` names no object that this source is linked to", shortened(&text));
+            let message =
+                format!("`{}` in `{name}` names no object that this source is linked to", shortened(&text));
             let known: Vec<&str> = match map.is_empty() {
                 true => self.objects.keys().map(|id| &**id).collect(),
                 false => map.keys().map(|key| &**key).collect(),
@@ -234,7 +249,9 @@ impl ColumnPlan {
     fn converted(&self, conversion: &Conversion, value: f64) -> Option<Value> {
         let value = conversion.apply(value)?;
         match self.ty.kind {
-            Kind::Integer { .. } if value.fract() == 0.0 => format!("{value:.0}").parse().ok().map(Value::Int),
+            Kind::Integer { .. } if value.fract() == 0.0 => {
+                format!("{value:.0}").parse().ok().map(Value::Int)
+            }
             _ => Some(Value::Num(value)),
         }
     }
@@ -285,7 +302,8 @@ fn bind_object(
         ObjectConfig::Column { column, map, lowercase } => {
             let unknown = map.iter().filter(|(_, id)| !known(id)).count();
             let map = map.iter().map(|(text, id)| (text.clone(), Arc::clone(&id.value))).collect();
-            let plan = ObjectPlan::Column { column: columns.index(&column.value), map, lowercase: *lowercase };
+            let plan =
+                ObjectPlan::Column { column: columns.index(&column.value), map, lowercase: *lowercase };
             (unknown == 0).then_some(plan)
         }
     }
@@ -311,7 +329,10 @@ impl Binder<'_> {
         };
         let mutation = schema.mutations.get(usize::from(ix.0))?;
         if !is_open(mutation) {
-            let message = format!("the mutation `{name}` of `{}` is not open to observations", self.recipient.component);
+            let message = format!(
+                "the mutation `{name}` of `{}` is not open to observations",
+                self.recipient.component
+            );
             let help = "add `observation` to its `from`, or observe through another mutation";
             self.out.error(config.mutation.span.clone(), message, help);
             return None;
@@ -361,12 +382,18 @@ impl Binder<'_> {
     ) -> Option<ArgumentPlan> {
         let (column, unit, format, missing_null) = match config {
             ArgumentConfig::Fixed(constant) => return self.constant(ty, name, constant),
-            ArgumentConfig::Column { column, unit, format, missing_null } => (column, unit, format, missing_null),
+            ArgumentConfig::Column { column, unit, format, missing_null } => {
+                (column, unit, format, missing_null)
+            }
         };
         let index = columns.index(&column.value);
         if let Some(span) = missing_null.as_ref().filter(|_| !ty.nullable) {
             let message = format!("the argument `{}` cannot be null", name.value);
-            self.out.error(span.clone(), message, "take out `missing: null`, or make the field `nullable: true`");
+            self.out.error(
+                span.clone(),
+                message,
+                "take out `missing: null`, or make the field `nullable: true`",
+            );
             return None;
         }
         let conversion = match unit {
@@ -375,8 +402,13 @@ impl Binder<'_> {
         };
         let of_time = self.config.time.as_ref().filter(|time| time.column.value == column.value);
         let format = format.clone().or_else(|| of_time.map(|time| time.format.clone())).unwrap_or_default();
-        let plan =
-            ColumnPlan { column: index, ty: ty.clone(), conversion, format, missing_null: missing_null.is_some() };
+        let plan = ColumnPlan {
+            column: index,
+            ty: ty.clone(),
+            conversion,
+            format,
+            missing_null: missing_null.is_some(),
+        };
         Some(ArgumentPlan::Column(Box::new(plan)))
     }
 

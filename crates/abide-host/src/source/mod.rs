@@ -20,7 +20,9 @@ use abide_core::time::Timestamp;
 use abide_core::value::Value;
 
 pub(crate) use config::suggestion;
-pub use config::{ArgumentConfig, At, Format, Input, Mode, ObjectConfig, ObservationConfig, SourceConfig, TimeConfig};
+pub use config::{
+    ArgumentConfig, At, Format, Input, Mode, ObjectConfig, ObservationConfig, SourceConfig, TimeConfig,
+};
 pub use live::{Live, LiveCursor, LiveEvent, LiveReading};
 pub use mapping::{Mapping, Recipient};
 pub use replay::{Cursor, Replay, ResumeError};

@@ -267,7 +267,12 @@ impl Iterator for Replay {
         self.cursor = self.after(&self.cursor, &row);
         self.next += 1;
         let input = self.inputs.get_mut(usize::from(row.input))?;
-        Some(Reading { time: row.time, source: Arc::clone(&input.name), line: row.line, observations: input.read(&row) })
+        Some(Reading {
+            time: row.time,
+            source: Arc::clone(&input.name),
+            line: row.line,
+            observations: input.read(&row),
+        })
     }
 }
 

@@ -16,9 +16,16 @@ use abide_core::time::Timestamp;
 use crate::history::spawn_problem;
 
 /// In what a record breaks the law, held against the object as it stood before.
-pub(super) fn breach(object: &Object, record: &Record, schemas: &BTreeMap<Hash, Arc<Schema>>) -> Option<String> {
+pub(super) fn breach(
+    object: &Object,
+    record: &Record,
+    schemas: &BTreeMap<Hash, Arc<Schema>>,
+) -> Option<String> {
     if record.force != object.force {
-        return Some(format!("it names record {} as what put its schema in force, which is record {}", record.force, object.force));
+        return Some(format!(
+            "it names record {} as what put its schema in force, which is record {}",
+            record.force, object.force
+        ));
     }
     match &record.event {
         Event::Mutation(mutated) => mutation_breach(object, mutated, record.time),
@@ -49,7 +56,8 @@ fn mutation_breach(object: &Object, mutated: &Mutated, now: Timestamp) -> Option
     if let Some(what) = rule_breach(&object.schema, mutated) {
         return Some(what);
     }
-    let request = Request { mutation: mutated.mutation, args: mutated.args.clone(), caller: mutated.caller.clone() };
+    let request =
+        Request { mutation: mutated.mutation, args: mutated.args.clone(), caller: mutated.caller.clone() };
     let admitted = match admit(subject(object), &request, now) {
         Ok(admitted) => admitted,
         Err(denial) => return Some(format!("it cannot have been admitted: {}", denial.reason.message)),
@@ -69,7 +77,9 @@ fn rule_breach(schema: &Schema, mutated: &Mutated) -> Option<String> {
     let ordered = match (&mutated.caller, step) {
         (Caller::Rule, Some(Some(Step::Mutate(step)))) => step.mutation == mutated.mutation,
         (Caller::Behaviour, Some(Some(Step::Act(_)))) => true,
-        (Caller::SafeState, None) => schema.safe_state.as_ref().is_some_and(|step| step.mutation == mutated.mutation),
+        (Caller::SafeState, None) => {
+            schema.safe_state.as_ref().is_some_and(|step| step.mutation == mutated.mutation)
+        }
         (Caller::Rule | Caller::Behaviour | Caller::SafeState, _) => false,
         (_, rule) => rule.is_none(),
     };
@@ -87,7 +97,8 @@ fn quarantine_breach(object: &Object, now: Timestamp) -> Option<String> {
     let Some(quarantine) = object.schema.trust_slope.quarantine else {
         return Some("its schema knows no quarantine".to_owned());
     };
-    let recent = object.state.own_denials.iter().filter(|at| at.saturating_add(quarantine.within) > now).count();
+    let recent =
+        object.state.own_denials.iter().filter(|at| at.saturating_add(quarantine.within) > now).count();
     let enough = u32::try_from(recent).unwrap_or(u32::MAX) >= quarantine.denials;
     (!enough).then(|| format!("{recent} denials of its own doing do not bring it into quarantine"))
 }
@@ -105,8 +116,10 @@ fn spawn_breach(
         return Some(format!("its child would be more than {} generations deep", object.policy.limits.depth));
     }
     let bucket = object.state.bucket?;
-    let part = spawned.allotment.and_then(|part| bucket.divide(part.budget, part.refill, now).map(|(_, part)| part));
-    (part.is_none() || part != spawned.allotment).then(|| "it gives its child what the slope has not to give".to_owned())
+    let part =
+        spawned.allotment.and_then(|part| bucket.divide(part.budget, part.refill, now).map(|(_, part)| part));
+    (part.is_none() || part != spawned.allotment)
+        .then(|| "it gives its child what the slope has not to give".to_owned())
 }
 
 /// In what a genesis breaks the law by itself.
@@ -137,7 +150,8 @@ impl Family {
             return (genesis.depth != 0 || genesis.allotment.is_some())
                 .then(|| "it has no parent, but a depth or a part of a slope".to_owned());
         };
-        let Some((id, policy, depth, spawned)) = self.spawned.remove(spawn).filter(|(id, ..)| id == parent) else {
+        let Some((id, policy, depth, spawned)) = self.spawned.remove(spawn).filter(|(id, ..)| id == parent)
+        else {
             return Some(format!("its parent `{parent}` has no record {spawn} in this tick that makes it"));
         };
         if genesis.depth != depth + 1 {
@@ -157,9 +171,8 @@ impl Family {
     /// In what the end of a child is not what its own lineage comes to.
     pub(super) fn end_breach(child: Option<&Object>, part: &Allotment, at: Timestamp) -> Option<String> {
         match child {
-            Some(child) if child.state.status == Status::Terminated => {
-                (child.leaves(at) != *part).then(|| format!("`{}` leaves another part of the slope", child.id))
-            }
+            Some(child) if child.state.status == Status::Terminated => (child.leaves(at) != *part)
+                .then(|| format!("`{}` leaves another part of the slope", child.id)),
             _ => Some("its child has not ended by its own lineage".to_owned()),
         }
     }

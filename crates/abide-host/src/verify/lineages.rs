@@ -81,11 +81,18 @@ impl Lineages {
     }
 
     /// Reads frames from `from` on; where one is damaged, gives the place of the next sound one.
-    fn read_from(&mut self, reader: &LogReader, from: Position, limit: Option<u64>) -> Result<Option<Position>, ReadError> {
+    fn read_from(
+        &mut self,
+        reader: &LogReader,
+        from: Position,
+        limit: Option<u64>,
+    ) -> Result<Option<Position>, ReadError> {
         let mut end = from;
         for frame in reader.frames(from) {
             match frame {
-                Ok(frame) if limit.is_some_and(|limit| frame.records().next().is_some_and(|r| r.leaf >= limit)) => {
+                Ok(frame)
+                    if limit.is_some_and(|limit| frame.records().next().is_some_and(|r| r.leaf >= limit)) =>
+                {
                     return Ok(None);
                 }
                 Ok(frame) => {
@@ -110,18 +117,40 @@ impl Lineages {
         let clock = Clock { tick: frame.tick(), time: Timestamp(frame.time()) };
         let first = frame.records().next().map_or(0, |record| record.leaf);
         if clock < self.clock || clock.time < self.clock.time {
-            let what = format!("its tick {} at {} is before tick {} at {}", clock.tick, clock.time, self.clock.tick, self.clock.time);
-            self.problems.push(Problem { object: None, seq: None, leaf: Some(first), tick: Some(clock.tick), what });
+            let what = format!(
+                "its tick {} at {} is before tick {} at {}",
+                clock.tick, clock.time, self.clock.tick, self.clock.time
+            );
+            self.problems.push(Problem {
+                object: None,
+                seq: None,
+                leaf: Some(first),
+                tick: Some(clock.tick),
+                what,
+            });
         }
         self.clock = clock;
-        self.frames.push((frame.position(), first, frame.records().last().map_or(first, |record| record.leaf + 1)));
+        self.frames.push((
+            frame.position(),
+            first,
+            frame.records().last().map_or(first, |record| record.leaf + 1),
+        ));
         for record in frame.records() {
             let hash = Hash(record.hash());
-            self.record(Read { leaf: record.leaf, number: record.object, bytes: record.bytes, hash }, Some(clock));
+            self.record(
+                Read { leaf: record.leaf, number: record.object, bytes: record.bytes, hash },
+                Some(clock),
+            );
         }
         for (parent, record) in self.family.end_tick() {
             let what = format!("its record {record} makes a child that does not begin in this tick");
-            self.problems.push(Problem { object: Some(parent), seq: None, leaf: Some(first), tick: Some(clock.tick), what });
+            self.problems.push(Problem {
+                object: Some(parent),
+                seq: None,
+                leaf: Some(first),
+                tick: Some(clock.tick),
+                what,
+            });
         }
     }
 
@@ -205,12 +234,24 @@ impl Lineages {
         }
         self.check_genesis(read, header, &record, genesis, &schema);
         let number = u32::try_from(self.objects.len() + 1).unwrap_or(u32::MAX);
-        let object = Object::bound(Arc::clone(&record.object), number, schema, genesis, read.hash, record.time);
+        let object =
+            Object::bound(Arc::clone(&record.object), number, schema, genesis, read.hash, record.time);
         self.ids.insert(Arc::clone(&record.object), number);
-        self.objects.push(Followed { object, chain: Chain { length: 1, head: read.hash, broken: false }, sound: true });
+        self.objects.push(Followed {
+            object,
+            chain: Chain { length: 1, head: read.hash, broken: false },
+            sound: true,
+        });
     }
 
-    fn check_genesis(&mut self, read: Read<'_>, header: &Header, record: &Record, genesis: &Genesis, schema: &Schema) {
+    fn check_genesis(
+        &mut self,
+        read: Read<'_>,
+        header: &Header,
+        record: &Record,
+        genesis: &Genesis,
+        schema: &Schema,
+    ) {
         if self.host.as_ref().is_some_and(|host| host.identity != genesis.host) {
             self.problem(read, header, format!("it names `{}` as its host", genesis.host));
         }
@@ -224,9 +265,15 @@ impl Lineages {
 
     fn object_record(&mut self, read: Read<'_>, header: &Header, number: u32) {
         if number != read.number {
-            self.problem(read, header, format!("its object has number {number}, and the log says {}", read.number));
+            self.problem(
+                read,
+                header,
+                format!("its object has number {number}, and the log says {}", read.number),
+            );
         }
-        let Some(index) = usize::try_from(number).ok().and_then(|number| number.checked_sub(1)) else { return };
+        let Some(index) = usize::try_from(number).ok().and_then(|number| number.checked_sub(1)) else {
+            return;
+        };
         let Some(followed) = self.objects.get_mut(index) else { return };
         let break_in_chain = followed.chain.follow(header, read);
         followed.sound &= break_in_chain.is_none();
@@ -320,13 +367,20 @@ impl Chain {
         let before = std::mem::replace(self, Self { length: header.seq + 1, head: read.hash, broken: false });
         let prev = (before.length > 0).then_some(before.head);
         if header.seq > before.length {
-            return Some(format!("the records from {} to {} before it are missing", before.length, header.seq - 1));
+            return Some(format!(
+                "the records from {} to {} before it are missing",
+                before.length,
+                header.seq - 1
+            ));
         }
         if header.seq < before.length {
             return Some(format!("record {} stands before it", before.length - 1));
         }
         (!before.broken && header.prev != prev).then(|| {
-            format!("it names another record before it than record {}: that one was altered, or this one", before.length.saturating_sub(1))
+            format!(
+                "it names another record before it than record {}: that one was altered, or this one",
+                before.length.saturating_sub(1)
+            )
         })
     }
 

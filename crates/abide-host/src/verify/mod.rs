@@ -10,7 +10,7 @@ mod lineages;
 use std::path::Path;
 use std::sync::Arc;
 
-use abide_core::record::Hash;
+use abide_core::record::{HOST, Hash};
 use abide_store::{Damage, Disk, FileDisk, LogReader, OpenError, ReadError, Verification};
 use serde_json::{Value as Json, json};
 
@@ -78,14 +78,18 @@ pub fn verify_folder(folder: &Path) -> Result<Verified, HostError> {
 pub fn verify_disk(disk: Arc<dyn Disk>) -> Result<Verified, HostError> {
     let (reader, lost) = match LogReader::open(Arc::clone(&disk)) {
         Ok(mut reader) => {
-            if is_damaged_after(&mut reader)? { (LogReader::open_damaged(disk)?, None) } else { (reader, None) }
+            if is_damaged_after(&mut reader)? {
+                (LogReader::open_damaged(disk)?, None)
+            } else {
+                (reader, None)
+            }
         }
         Err(OpenError::Damaged(damage)) => (LogReader::open_damaged(disk)?, Some(damage)),
         Err(error) => return Err(error.into()),
     };
     // A log that does not fold has no state to hold against: the pass over it says why.
     let view = View::of_reader(reader.clone(), None).ok().flatten();
-    check(&reader, view.as_ref(), lost)
+    check(&reader, view.as_ref(), lost.as_ref())
 }
 
 /// Verifies the log of a view: of what was written after it was opened, nothing.
@@ -97,7 +101,7 @@ pub fn verify(view: &View) -> Result<Verified, HostError> {
 }
 
 /// Whether whole frames follow something that is none. A writer that goes on meanwhile is not mistaken for that.
-fn is_damaged_after(reader: &mut LogReader) -> Result<bool, HostError> {
+pub(crate) fn is_damaged_after(reader: &mut LogReader) -> Result<bool, HostError> {
     loop {
         if reader.sound_after(reader.end()).map_err(ReadError::from)?.is_none() {
             return Ok(false);
@@ -108,7 +112,7 @@ fn is_damaged_after(reader: &mut LogReader) -> Result<bool, HostError> {
     }
 }
 
-fn check(reader: &LogReader, view: Option<&View>, lost: Option<Damage>) -> Result<Verified, HostError> {
+fn check(reader: &LogReader, view: Option<&View>, lost: Option<&Damage>) -> Result<Verified, HostError> {
     let limit = view.map(View::shown);
     let (log, lineages) = std::thread::scope(|scope| {
         // The hashing and the lineages are each half of the work, and neither needs the other.
@@ -128,24 +132,36 @@ fn verdict(
     reader: &LogReader,
     log: &Verification,
     lineages: Lineages,
-    lost: Option<Damage>,
+    lost: Option<&Damage>,
 ) -> Result<Verified, ReadError> {
     let mut problems = Vec::new();
+    let of_record_0 = |what: String| Problem {
+        leaf: Some(0),
+        seq: Some(0),
+        object: Some(HOST.into()),
+        tick: Some(0),
+        what,
+    };
     match lineages.host() {
         Some(host) => {
-            let of_record_0 = |what: String| Problem { leaf: Some(0), seq: Some(0), object: Some(abide_core::record::HOST.into()), tick: Some(0), what };
             if !keys::is_certified(host) {
-                problems.push(of_record_0(format!("the certificate of the log key is not the signature of `{}`", host.identity)));
+                let what =
+                    format!("the certificate of the log key is not the signature of `{}`", host.identity);
+                problems.push(of_record_0(what));
             }
             for used in log.keys.iter().filter(|used| !keys::is_log_key(host, &used.verifier)) {
-                let what = format!("from record {} on, checkpoints are signed by a key that record 0 does not certify", used.size);
-                problems.push(Problem { leaf: Some(used.size), object: None, seq: None, tick: None, what });
+                let what = format!(
+                    "from record {} on, checkpoints are signed by a key that record 0 does not certify",
+                    used.size
+                );
+                problems.push(Problem { leaf: Some(used.size), ..whole(what) });
             }
         }
-        None => problems.push(whole("record 0, which certifies the log key, is missing or damaged".to_owned())),
+        None => problems
+            .push(of_record_0("it is missing or damaged, and with it what certifies the log key".to_owned())),
     }
     let mut told: Vec<(String, u64)> = Vec::new();
-    for damage in log.problems.iter().chain(&lost) {
+    for damage in log.problems.iter().chain(lost) {
         let place = (damage.path.clone(), damage.offset);
         if !told.contains(&place) {
             problems.push(Problem { leaf: lineages.leaf_of(damage), ..whole(damage.to_string()) });
@@ -155,7 +171,8 @@ fn verdict(
     let (records, objects) = (lineages.records(), lineages.objects());
     problems.extend(lineages.into_problems());
     problems.sort_by_key(|problem| problem.leaf.unwrap_or(u64::MAX));
-    let problems_more = log.problems_more + u64::try_from(problems.len().saturating_sub(PROBLEMS_MAX)).unwrap_or(u64::MAX);
+    let problems_more =
+        log.problems_more + u64::try_from(problems.len().saturating_sub(PROBLEMS_MAX)).unwrap_or(u64::MAX);
     problems.truncate(PROBLEMS_MAX);
     let head = log.root.map(|root| (log.records, Hash(root)));
     Ok(Verified { records, objects, head, problems, problems_more, tail_bytes: reader.bytes_after_end()? })

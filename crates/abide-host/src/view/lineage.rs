@@ -37,7 +37,8 @@ pub struct Backwards<'a> {
 
 impl<'a> Records<'a> {
     pub(super) fn new(view: &'a View, lineage: Lineage<'a>) -> Result<Self, HostError> {
-        let mut positions = Vec::with_capacity(usize::try_from(lineage.length).unwrap_or_default().min(1 << 20));
+        let mut positions =
+            Vec::with_capacity(usize::try_from(lineage.length).unwrap_or_default().min(1 << 20));
         if let Some(head) = view.head(lineage.number)? {
             for record in view.reader.lineage(head) {
                 positions.push(record?.pos);
@@ -102,7 +103,8 @@ impl<'a> Backwards<'a> {
         let at = |source| HostError::Fold { leaf: stored.leaf, source };
         let record = decoded(&stored.bytes, self.lineage.schema).map_err(at)?;
         let (expected, length) = self.expected;
-        if hash != expected || record.seq + 1 != length || record.prev.is_none() != stored.previous.is_none() {
+        if hash != expected || record.seq + 1 != length || record.prev.is_none() != stored.previous.is_none()
+        {
             return Err(at(FoldError::Chain { object: Arc::clone(&record.object), seq: record.seq }));
         }
         self.expected = (record.prev.unwrap_or_default(), record.seq);

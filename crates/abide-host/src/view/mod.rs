@@ -16,10 +16,11 @@ use abide_core::object::Object;
 use abide_core::record::{HOST, Hash};
 use abide_core::schema::Schema;
 use abide_core::time::Timestamp;
-use abide_store::{Disk, FileDisk, LogReader, OpenError, Position, RecordPos};
+use abide_store::{Damage, Disk, FileDisk, LogReader, OpenError, Position, RecordPos};
 
 use crate::ask;
 use crate::host::HostError;
+use crate::verify::is_damaged_after;
 
 pub use lineage::{Backwards, Link, Records};
 pub use show::object_json;
@@ -75,8 +76,14 @@ impl View {
     /// # Errors
     /// As [`View::open`].
     pub fn open_disk(disk: Arc<dyn Disk>, durable: Option<u64>) -> Result<Self, HostError> {
-        let missing = OpenError::Missing { path: disk.describe("") };
-        Self::of_reader(LogReader::open(disk)?, durable)?.ok_or_else(|| missing.into())
+        let (missing, path) = (OpenError::Missing { path: disk.describe("") }, disk.describe("log"));
+        let mut reader = LogReader::open(disk)?;
+        if is_damaged_after(&mut reader)? {
+            // What stands before the damage is sound, but it is not how the objects are.
+            let what = "no whole frame starts there, and whole ones follow".to_owned();
+            return Err(OpenError::Damaged(Damage { path, offset: reader.end().0, what }).into());
+        }
+        Self::of_reader(reader, durable)?.ok_or_else(|| missing.into())
     }
 
     /// The view that a reader gives; `None` when no record is shown.
@@ -84,7 +91,8 @@ impl View {
     /// # Errors
     /// As [`View::open`].
     pub fn of_reader(reader: LogReader, durable: Option<u64>) -> Result<Option<Self>, HostError> {
-        let snapshot = reader.snapshot().filter(|snapshot| durable.is_none_or(|durable| snapshot.size <= durable));
+        let snapshot =
+            reader.snapshot().filter(|snapshot| durable.is_none_or(|durable| snapshot.size <= durable));
         let restored = snapshot.and_then(|s| Some((Engine::restore(&s.state).ok()?, s.position, s.size)));
         let begun = match restored {
             Some((engine, position, size)) => Some((engine, position, size)),
@@ -204,7 +212,13 @@ impl<'a> Lineage<'a> {
     /// An object's.
     #[must_use]
     pub fn of(object: &'a Object) -> Self {
-        Self { id: &object.id, number: object.number, schema: Some(&object.schema), length: object.length, head: object.head }
+        Self {
+            id: &object.id,
+            number: object.number,
+            schema: Some(&object.schema),
+            length: object.length,
+            head: object.head,
+        }
     }
 }
 

@@ -18,7 +18,10 @@ pub fn object_json(object: &Object, now: Timestamp) -> Json {
         ("id", (&*object.id).into()),
         ("schema", schema_json(object)),
         ("intent", schema.intent.as_deref().into()),
-        ("context", schema.context.iter().map(|(label, value)| (label.to_string(), Json::from(&**value))).collect()),
+        (
+            "context",
+            schema.context.iter().map(|(label, value)| (label.to_string(), Json::from(&**value))).collect(),
+        ),
         ("status", state.status.name().into()),
         ("sleep", sleep_json(object)),
         ("memory", schema.memory.to_json(&state.memory)),
@@ -30,7 +33,10 @@ pub fn object_json(object: &Object, now: Timestamp) -> Json {
         ("parent", object.parent.as_deref().into()),
         ("children", state.children.keys().map(|id| Json::from(&**id)).collect()),
         ("policy", policy_json(&object.policy)),
-        ("lineage", json!({ "length": object.length, "head": object.head.to_string(), "genesis": object.genesis.to_string() })),
+        (
+            "lineage",
+            json!({ "length": object.length, "head": object.head.to_string(), "genesis": object.genesis.to_string() }),
+        ),
         ("changed_at", object.changed_at.to_string().into()),
     ];
     Json::Object(parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect())
@@ -47,7 +53,9 @@ fn slope_json(object: &Object, now: Timestamp) -> Json {
     let mut slope = Map::new();
     slope.insert("level".to_owned(), micro_json(bucket.level));
     slope.insert("budget".to_owned(), micro_json(bucket.capacity));
-    let refill = bucket.refill.map(|refill| json!({ "amount": micro_json(refill.amount), "per": refill.per.to_string() }));
+    let refill = bucket
+        .refill
+        .map(|refill| json!({ "amount": micro_json(refill.amount), "per": refill.per.to_string() }));
     slope.insert("refill".to_owned(), refill.unwrap_or_default());
     Json::Object(slope)
 }

@@ -13,16 +13,25 @@ pub fn describe(record: &Record, schema: &Schema) -> String {
     match &record.event {
         Event::Mutation(mutated) => {
             let by = by(&mutated.caller, mutated.rule, schema);
-            format!("mutation `{}` by {by}{}", mutation_name(schema, mutated.mutation), changes(mutated, schema))
+            format!(
+                "mutation `{}` by {by}{}",
+                mutation_name(schema, mutated.mutation),
+                changes(mutated, schema)
+            )
         }
         Event::Denial(denied) => {
             let by = by(&denied.caller, denied.rule, schema);
-            let what = denied.mutation.map_or_else(String::new, |ix| format!(" of `{}`", mutation_name(schema, ix)));
+            let what =
+                denied.mutation.map_or_else(String::new, |ix| format!(" of `{}`", mutation_name(schema, ix)));
             format!("denial{what} by {by}: {}", denied.reason.message)
         }
-        Event::Denials(counted) => format!("denials counted: {}", counted.iter().map(|one| one.count).sum::<u64>()),
+        Event::Denials(counted) => {
+            format!("denials counted: {}", counted.iter().map(|one| one.count).sum::<u64>())
+        }
         Event::Hold(holds) => {
-            let each = holds.iter().map(|(ix, held)| format!("{} {}", rule(*ix), if *held { "began to hold" } else { "ceased to hold" }));
+            let each = holds.iter().map(|(ix, held)| {
+                format!("{} {}", rule(*ix), if *held { "began to hold" } else { "ceased to hold" })
+            });
             each.collect::<Vec<_>>().join(", ")
         }
         Event::Idle(ix) | Event::Terminate(ix) => format!("{kind} by {}", rule(*ix)),
@@ -32,7 +41,9 @@ pub fn describe(record: &Record, schema: &Schema) -> String {
             format!("sleep by {}{until}", rule(*ix))
         }
         Event::Retry { rule: ix, attempt, due } => format!("retry {attempt} by {}, due {due}", rule(*ix)),
-        Event::Release(signature) | Event::Seal(signature) => format!("{kind} by operator `{}`", signature.name),
+        Event::Release(signature) | Event::Seal(signature) => {
+            format!("{kind} by operator `{}`", signature.name)
+        }
         Event::Outcome(outcome) => format!("outcome of record {}: {}", outcome.of, outcome.status.name()),
         Event::ChildEnded { child, .. } => format!("end of child `{child}`"),
         Event::Pause { since } => format!("pause since {since}"),
@@ -66,7 +77,8 @@ pub(crate) fn rule_name(schema: &Schema, ix: RuleIx) -> &str {
 }
 
 fn changes(mutated: &Mutated, schema: &Schema) -> String {
-    let named = mutated.changes.iter().filter_map(|(slot, value)| Some((&schema.memory.get(*slot)?.name, value)));
+    let named =
+        mutated.changes.iter().filter_map(|(slot, value)| Some((&schema.memory.get(*slot)?.name, value)));
     let each: Vec<String> = named.map(|(name, value)| format!("{name} = {}", show(value))).collect();
     if each.is_empty() { String::new() } else { format!(" ({})", each.join(", ")) }
 }

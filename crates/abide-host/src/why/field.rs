@@ -106,10 +106,17 @@ impl Search<'_> {
             Setter::Before(records, _) => Origin::Before(records),
             Setter::Genesis(link, _) => Origin::Genesis(link.0.to_json(link.1, Some(&self.object.schema))),
             Setter::Record(link, _) if self.told.contains(&link.0.seq) => Origin::Told(link.0.seq),
-            Setter::Record(link, _) if depth == DEPTH_MAX || self.values > VALUES_MAX => Origin::Further(link.0.seq),
+            Setter::Record(link, _) if depth == DEPTH_MAX || self.values > VALUES_MAX => {
+                Origin::Further(link.0.seq)
+            }
             Setter::Record(link, _) => Origin::Record(Box::new(self.record(slot, *link, depth)?)),
         };
-        Ok(ValueNode { field: field.map_or_else(String::new, |field| field.name.to_string()), value, shown, origin })
+        Ok(ValueNode {
+            field: field.map_or_else(String::new, |field| field.name.to_string()),
+            value,
+            shown,
+            origin,
+        })
     }
 
     fn record(&mut self, slot: Slot, (record, hash): Link, depth: u32) -> Result<RecordNode, HostError> {
@@ -131,7 +138,8 @@ impl Search<'_> {
         let asked = if mutated.rule.is_some() { guard } else { None };
         let computed = asked.map_or_else(Vec::new, |rule| step_programs(&rule.then));
         let mutation = schema.mutations.get(usize::from(mutated.mutation.0));
-        let set = mutation.and_then(|m| m.set.iter().find(|(set, _)| *set == slot)).map(|(_, program)| program);
+        let set =
+            mutation.and_then(|m| m.set.iter().find(|(set, _)| *set == slot)).map(|(_, program)| program);
         let programs = guard.map(|rule| &rule.when).into_iter().chain(computed.iter().copied()).chain(set);
         let memory = self.memory_before(record.seq, programs)?;
         let env = |args, caller| Env { memory: &memory, old_memory: &memory, args, now: record.time, caller };
@@ -151,7 +159,11 @@ impl Search<'_> {
     }
 
     /// The rule behind a mutation, if there is one, and what else brought it about.
-    fn cause(&mut self, record: &Record, mutated: &Mutated) -> Result<(Option<String>, Option<RuleIx>), HostError> {
+    fn cause(
+        &mut self,
+        record: &Record,
+        mutated: &Mutated,
+    ) -> Result<(Option<String>, Option<RuleIx>), HostError> {
         if !matches!(mutated.caller, Caller::SafeState) {
             return Ok((None, mutated.rule));
         }
@@ -160,7 +172,11 @@ impl Search<'_> {
             && let Event::Terminate(rule) = next.event
             && next.tick == record.tick
         {
-            let because = format!("its safe state was asked for: rule `{}` ended it in record {}", rule_name(&schema, rule), next.seq);
+            let because = format!(
+                "its safe state was asked for: rule `{}` ended it in record {}",
+                rule_name(&schema, rule),
+                next.seq
+            );
             return Ok((Some(because), Some(rule)));
         }
         let denied = match record.seq.checked_sub(2) {
@@ -175,9 +191,14 @@ impl Search<'_> {
     }
 
     /// The memory before a record, as far as these programs read it.
-    fn memory_before<'p>(&mut self, end: u64, programs: impl Iterator<Item = &'p Program>) -> Result<Vec<Value>, HostError> {
+    fn memory_before<'p>(
+        &mut self,
+        end: u64,
+        programs: impl Iterator<Item = &'p Program>,
+    ) -> Result<Vec<Value>, HostError> {
         let mut memory = vec![Value::Null; self.object.schema.memory.fields.len()];
-        let slots: BTreeSet<Slot> = programs.flat_map(|program| program.reads().iter().collect::<Vec<_>>()).collect();
+        let slots: BTreeSet<Slot> =
+            programs.flat_map(|program| program.reads().iter().collect::<Vec<_>>()).collect();
         for slot in slots {
             let value = self.trail.setter(slot, end, false)?.value().clone();
             if let Some(place) = memory.get_mut(usize::from(slot.0)) {
@@ -262,7 +283,9 @@ impl RecordNode {
         };
         below.extend(self.guard.iter().map(|(rule, guard)| titled(&format!("rule {rule}"), guard)));
         below.extend(self.args.iter().map(|arg| titled("argument", arg)));
-        below.extend(self.set.iter().map(|set| titled("set", set)));
+        // A constant explains itself.
+        let computed = self.set.iter().filter(|set| set.result.as_ref() != Ok(&set.source));
+        below.extend(computed.map(|set| titled("set", set)));
         below.extend(self.read.iter().map(ValueNode::branch));
         Branch { text: self.summary.clone(), mark: Mark::Record, below }
     }

@@ -98,7 +98,10 @@ fn explanation_json(of: &Explanation, schema: &Schema, culprits: bool) -> Json {
         out.insert("kept".to_owned(), true.into());
     }
     if !of.operands.is_empty() {
-        let below = of.operands.iter().map(|operand| explanation_json(operand, schema, culprits && leads_on(of, operand)));
+        let below = of
+            .operands
+            .iter()
+            .map(|operand| explanation_json(operand, schema, culprits && leads_on(of, operand)));
         out.insert("operands".to_owned(), below.collect());
     }
     Json::Object(out)
@@ -111,7 +114,8 @@ fn explanation_branch(of: &Explanation, culprits: bool) -> Branch {
         Err(error) => format!("no value: {error}"),
     };
     let is_culprit = culprits && is_culprit(of);
-    let below = of.operands.iter().map(|operand| explanation_branch(operand, culprits && leads_on(of, operand)));
+    let below =
+        of.operands.iter().map(|operand| explanation_branch(operand, culprits && leads_on(of, operand)));
     let (mark, end) = if is_culprit { (Mark::Culprit, " ← this kept it") } else { (Mark::Operand, "") };
     Branch { text: format!("{} → {result}{end}", one_line(&of.source)), mark, below: below.collect() }
 }

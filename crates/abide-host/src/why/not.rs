@@ -106,7 +106,11 @@ impl WhyNot {
     #[must_use]
     pub fn branch(&self) -> Branch {
         let below = self.operands.iter().map(|operands| explanation_branch(operands, true)).collect();
-        Branch { text: format!("rule {} at {}: {}", self.rule, self.at, self.message), mark: Mark::Remark, below }
+        Branch {
+            text: format!("rule {} at {}: {}", self.rule, self.at, self.message),
+            mark: Mark::Remark,
+            below,
+        }
     }
 }
 
@@ -123,6 +127,8 @@ struct Moment<'a> {
     after: Vec<Link>,
     /// The last record before that is of this rule's doing.
     last: Option<Link>,
+    /// The last record before that which ended its rules: a quarantine, a seal or its end.
+    ended: Option<Link>,
     /// Denials that were counted then and recorded later.
     counted: Vec<Counted>,
 }
@@ -131,7 +137,8 @@ impl<'a> Moment<'a> {
     fn find(view: &View, live: &'a Object, ix: RuleIx, at: Timestamp) -> Result<Self, WhyError> {
         let schema = &*live.schema;
         let mut object: Option<Object> = None;
-        let (mut here, mut after, mut last) = (Vec::new(), Vec::<Link>::new(), None);
+        let (mut here, mut after) = (Vec::new(), Vec::<Link>::new());
+        let (mut last, mut ended) = (None, None);
         for link in view.records(Lineage::of(live))? {
             let (record, hash) = link?;
             if record.time > at {
@@ -146,6 +153,9 @@ impl<'a> Moment<'a> {
                 continue;
             }
             fold(&mut object, live, &record, hash);
+            if matches!(record.event, Event::Quarantine | Event::Seal(_) | Event::Terminate(_)) {
+                ended = Some((record.clone(), hash));
+            }
             if is_chosen(&record, ix).is_some() {
                 last = Some((record, hash));
             }
@@ -166,7 +176,7 @@ impl<'a> Moment<'a> {
             object.state.resume_counts_before(schema, &counted, at.saturating_add(Span(1)));
         }
         counted.extend(here.iter().filter_map(|(record, _)| counts_of(record)).flatten().cloned());
-        let mut moment = Self { schema, ix, at, object, here, after, last, counted };
+        let mut moment = Self { schema, ix, at, object, here, after, last, ended, counted };
         moment.inspect();
         Ok(moment)
     }
@@ -210,15 +220,23 @@ impl<'a> Moment<'a> {
             let what = describe(&link.0, self.schema);
             let (kept, message) = match (denied, &link.0.event) {
                 (false, _) => (Kept::Fired, format!("it fired: record {}, {what}", link.0.seq)),
-                (true, Event::Denial(d)) if d.step.is_none() => (Kept::Error, format!("its guard had no value: record {}", link.0.seq)),
-                (true, _) => (Kept::Denied, format!("it was chosen and denied: record {}, {what}", link.0.seq)),
+                (true, Event::Denial(d)) if d.step.is_none() => {
+                    (Kept::Error, format!("its guard had no value: record {}", link.0.seq))
+                }
+                (true, _) => {
+                    (Kept::Denied, format!("it was chosen and denied: record {}, {what}", link.0.seq))
+                }
             };
             let operands = (kept == Kept::Error).then(|| self.explain());
             return Some(self.with(kept, message, Some(link), operands));
         }
-        let counted = self.counted.iter().find(|one| one.chosen.iter().any(|(ix, at, _)| *ix == self.ix && *at == self.at))?;
+        let counted = self
+            .counted
+            .iter()
+            .find(|one| one.chosen.iter().any(|(ix, at, _)| *ix == self.ix && *at == self.at))?;
         let code = counted.key.code.name();
-        let message = format!("it was chosen and denied (`{code}`); the denial was counted with others like it");
+        let message =
+            format!("it was chosen and denied (`{code}`); the denial was counted with others like it");
         Some(self.with(Kept::Denied, message, None, None))
     }
 
@@ -235,16 +253,18 @@ impl<'a> Moment<'a> {
                 let message = format!("its guard has no value: {error}");
                 self.with(Kept::Error, message, None, Some(self.explain()))
             }
-            Ok(false) => {
-                self.with(Kept::Guard, "its guard was false".to_owned(), None, Some(self.explain()))
-            }
-            Ok(true) => self.unready(rule).or_else(|| self.not_held(rule)).or_else(|| self.lost()).unwrap_or_else(|| self.no_turn()),
+            Ok(false) => self.with(Kept::Guard, "its guard was false".to_owned(), None, Some(self.explain())),
+            Ok(true) => self
+                .unready(rule)
+                .or_else(|| self.not_held(rule))
+                .or_else(|| self.lost())
+                .unwrap_or_else(|| self.no_turn()),
         }
     }
 
     fn status(&self) -> WhyNot {
         let state = &self.object.state;
-        let mut operands = None;
+        let (mut operands, mut link) = (None, None);
         let message = match state.status {
             Status::Incomplete => {
                 let gaps: Vec<String> = state.gaps(self.schema).map(|name| format!("`{name}`")).collect();
@@ -256,13 +276,24 @@ impl<'a> Moment<'a> {
                 }
                 Some((by, None)) => {
                     operands = self.wake_condition(by);
-                    format!("the object was sleeping, by rule `{}`, until a condition holds", rule_name(self.schema, by))
+                    format!(
+                        "the object was sleeping, by rule `{}`, until a condition holds",
+                        rule_name(self.schema, by)
+                    )
                 }
                 None => "the object was sleeping".to_owned(),
             },
-            status => format!("the object was {}, and no rule of it ran", status.name()),
+            status => {
+                let in_tick =
+                    self.here.iter().filter(|(record, _)| matches!(record.event, Event::Seal(_))).last();
+                link = in_tick.or(self.ended.as_ref());
+                let since = link.map_or_else(String::new, |(record, _)| {
+                    format!(" since record {}, at {}", record.seq, record.time)
+                });
+                format!("the object was {}{since}, and no rule of it ran", status.name())
+            }
         };
-        self.with(Kept::Status, message, None, operands)
+        self.with(Kept::Status, message, link, operands)
     }
 
     fn wake_condition(&self, by: RuleIx) -> Option<Explanation> {
@@ -285,8 +316,16 @@ impl<'a> Moment<'a> {
                 format!("its guard held, but it is ready every {every}{due}: it was last chosen at {chosen}")
             }
             None => {
-                let reads: Vec<String> = rule.when.reads().iter().filter_map(|slot| Some(format!("`{}`", self.schema.memory.get(slot)?.name))).collect();
-                format!("its guard held, but no record has changed {} since it was last chosen, at {chosen}", reads.join(" or "))
+                let reads: Vec<String> = rule
+                    .when
+                    .reads()
+                    .iter()
+                    .filter_map(|slot| Some(format!("`{}`", self.schema.memory.get(slot)?.name)))
+                    .collect();
+                format!(
+                    "its guard held, but no record has changed {} since it was last chosen, at {chosen}",
+                    reads.join(" or ")
+                )
             }
         };
         if let Some(due) = memory.due_after(rule, self.at).min().filter(|_| rule.every.is_none()) {
@@ -300,7 +339,8 @@ impl<'a> Moment<'a> {
         let span = rule.held_for.filter(|_| !memory.held(rule, self.at))?;
         let since = memory.held_since.unwrap_or(self.at);
         let due = since.saturating_add(span);
-        let message = format!("its guard must hold for {span}, and has held since {since}: long enough at {due}");
+        let message =
+            format!("its guard must hold for {span}, and has held since {since}: long enough at {due}");
         Some(self.with(Kept::For, message, None, None))
     }
 
@@ -308,16 +348,27 @@ impl<'a> Moment<'a> {
     fn lost(&self) -> Option<WhyNot> {
         let other = self.here.iter().find_map(|link| Some((link, chosen_rule(&link.0)?)));
         if let Some((link, ix)) = other {
-            let message = format!("rule `{}` was chosen: record {}, {}", rule_name(self.schema, ix), link.0.seq, describe(&link.0, self.schema));
+            let message = format!(
+                "rule `{}` was chosen: record {}, {}",
+                rule_name(self.schema, ix),
+                link.0.seq,
+                describe(&link.0, self.schema)
+            );
             return Some(self.with(Kept::Order, message, Some(link), None));
         }
         let counted = self.counted.iter().flat_map(|one| &one.chosen).find(|(_, at, _)| *at == self.at);
-        let before = (0u16..).map(RuleIx).zip(self.schema.rules.iter().zip(&self.object.state.rules)).take(usize::from(self.ix.0));
+        let before = (0u16..)
+            .map(RuleIx)
+            .zip(self.schema.rules.iter().zip(&self.object.state.rules))
+            .take(usize::from(self.ix.0));
         let first = before.filter(|(_, (rule, memory))| {
-            memory.ready(rule, self.at) && memory.held(rule, self.at) && rule.when.holds(&self.env()).unwrap_or(false)
+            memory.ready(rule, self.at)
+                && memory.held(rule, self.at)
+                && rule.when.holds(&self.env()).unwrap_or(false)
         });
         let ix = counted.map(|(ix, ..)| *ix).or_else(|| first.map(|(ix, _)| ix).next())?;
-        let message = format!("rule `{}` stands before it, and was ready as well", rule_name(self.schema, ix));
+        let message =
+            format!("rule `{}` stands before it, and was ready as well", rule_name(self.schema, ix));
         Some(self.with(Kept::Order, message, None, None))
     }
 
@@ -326,10 +377,15 @@ impl<'a> Moment<'a> {
         match next {
             Some((link, denied)) => {
                 let came = if denied { "it was chosen and denied" } else { "it fired" };
-                let message = format!("nothing kept it, and at its next turn, at {}, {came}: record {}", link.0.time, link.0.seq);
+                let message = format!(
+                    "nothing kept it, and at its next turn, at {}, {came}: record {}",
+                    link.0.time, link.0.seq
+                );
                 self.with(Kept::Turn, message, Some(link), None)
             }
-            None => self.with(Kept::Turn, "nothing kept it: its turn is the next tick".to_owned(), None, None),
+            None => {
+                self.with(Kept::Turn, "nothing kept it: its turn is the next tick".to_owned(), None, None)
+            }
         }
     }
 
@@ -340,20 +396,45 @@ impl<'a> Moment<'a> {
 
     fn explain(&self) -> Explanation {
         let rule = self.schema.rules.get(usize::from(self.ix.0));
-        let none = || Explanation { source: String::new(), result: Ok(String::new()), field: None, operands: Vec::new() };
+        let none = || Explanation {
+            source: String::new(),
+            result: Ok(String::new()),
+            field: None,
+            operands: Vec::new(),
+        };
         rule.map_or_else(none, |rule| rule.when.explain(&self.env()))
     }
 
-    fn with(&self, kept: Kept, message: String, link: Option<&Link>, operands: Option<Explanation>) -> WhyNot {
+    fn with(
+        &self,
+        kept: Kept,
+        message: String,
+        link: Option<&Link>,
+        operands: Option<Explanation>,
+    ) -> WhyNot {
         let record = link.map(|(record, hash)| record.to_json(*hash, Some(self.schema)));
-        WhyNot { rule: rule_name(self.schema, self.ix).to_owned(), at: self.at, kept, message, record, operands }
+        WhyNot {
+            rule: rule_name(self.schema, self.ix).to_owned(),
+            at: self.at,
+            kept,
+            message,
+            record,
+            operands,
+        }
     }
 }
 
 fn fold(object: &mut Option<Object>, live: &Object, record: &Record, hash: abide_core::record::Hash) {
     match (object.as_mut(), &record.event) {
         (None, Event::Genesis(genesis)) => {
-            *object = Some(Object::bound(live.id.clone(), live.number, live.schema.clone(), genesis, hash, record.time));
+            *object = Some(Object::bound(
+                live.id.clone(),
+                live.number,
+                live.schema.clone(),
+                genesis,
+                hash,
+                record.time,
+            ));
         }
         (Some(object), _) => object.fold(record, hash),
         (None, _) => {}
@@ -390,9 +471,15 @@ fn chosen_rule(record: &Record) -> Option<RuleIx> {
 /// Whether a record is what the rules came to, and not what they saw.
 fn is_act(event: &Event) -> bool {
     match event {
-        Event::Mutation(mutated) => matches!(mutated.caller, Caller::Rule | Caller::Behaviour | Caller::SafeState),
+        Event::Mutation(mutated) => {
+            matches!(mutated.caller, Caller::Rule | Caller::Behaviour | Caller::SafeState)
+        }
         Event::Denial(denied) => denied.step.is_some(),
-        Event::Idle(_) | Event::Spawn(_) | Event::Sleep { .. } | Event::Retry { .. } | Event::Terminate(_) => true,
+        Event::Idle(_)
+        | Event::Spawn(_)
+        | Event::Sleep { .. }
+        | Event::Retry { .. }
+        | Event::Terminate(_) => true,
         Event::Quarantine | Event::ChildEnded { .. } => true,
         _ => false,
     }

@@ -44,7 +44,10 @@ impl Setter {
     /// The value.
     pub(super) fn value(&self) -> &Value {
         match self {
-            Self::Record(_, value) | Self::Genesis(_, value) | Self::Default(value) | Self::Before(_, value) => value,
+            Self::Record(_, value)
+            | Self::Genesis(_, value)
+            | Self::Default(value)
+            | Self::Before(_, value) => value,
             Self::Gap => &Value::Null,
         }
     }
@@ -87,7 +90,11 @@ impl<'a> Trail<'a> {
     fn set_by(slot: Slot, link: Link) -> Setter {
         let set = set_by(&link.0.event);
         let value = set.iter().find(|(set, _)| *set == slot).map_or(Value::Null, |(_, value)| value.clone());
-        if link.0.seq == 0 { Setter::Genesis(Box::new(link), value) } else { Setter::Record(Box::new(link), value) }
+        if link.0.seq == 0 {
+            Setter::Genesis(Box::new(link), value)
+        } else {
+            Setter::Record(Box::new(link), value)
+        }
     }
 
     /// Whether no record from `seq` on set the field. All of them were gone past.
@@ -97,7 +104,8 @@ impl<'a> Trail<'a> {
     }
 
     fn passed(&mut self, seq: u64) -> Result<Option<&Passed>, HostError> {
-        let Some(index) = self.object.length.checked_sub(seq + 1).and_then(|n| usize::try_from(n).ok()) else {
+        let Some(index) = self.object.length.checked_sub(seq + 1).and_then(|n| usize::try_from(n).ok())
+        else {
             return Ok(None);
         };
         while self.passed.len() <= index {

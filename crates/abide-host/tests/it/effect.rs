@@ -95,7 +95,10 @@ mod exec {
     }
 
     fn shell(script: &str) -> Exec {
-        Exec::new(ExecConfig { args: vec!["-c".to_owned(), script.to_owned()], ..config(Path::new("/bin/sh")) })
+        Exec::new(ExecConfig {
+            args: vec!["-c".to_owned(), script.to_owned()],
+            ..config(Path::new("/bin/sh"))
+        })
     }
 
     #[test]
@@ -108,14 +111,19 @@ mod exec {
 
     #[test]
     fn the_environment_is_what_the_manifest_lists() {
-        let names = |text: serde_json::Value| text.as_str().unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let names = |text: serde_json::Value| {
+            text.as_str().unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>()
+        };
         let script = "printf '\"'; /usr/bin/env | /usr/bin/cut -d= -f1 | /usr/bin/sort | /usr/bin/tr '\\n' ' '; printf 'end\"'";
         let args = vec!["-c".to_owned(), script.to_owned()];
         let env = BTreeMap::from([("MODE".to_owned(), "fast".to_owned())]);
         let inherit = vec!["HOME".to_owned(), "ABIDE_NOT_SET".to_owned()];
         let exec = Exec::new(ExecConfig { args, env, inherit, ..config(Path::new("/bin/sh")) });
         let found = names(exec.call(&request("ewr", 1)).unwrap());
-        assert!(found.contains(&"MODE".to_owned()) && !found.contains(&"CARGO_MANIFEST_DIR".to_owned()), "{found:?}");
+        assert!(
+            found.contains(&"MODE".to_owned()) && !found.contains(&"CARGO_MANIFEST_DIR".to_owned()),
+            "{found:?}"
+        );
         assert_eq!(found.contains(&"HOME".to_owned()), std::env::var_os("HOME").is_some());
     }
 
@@ -144,7 +152,9 @@ mod exec {
 
     #[test]
     fn too_much_output_is_no_reason_to_act_twice() {
-        let print = |bytes: usize| shell(&format!("printf '\"'; head -c {bytes} /dev/zero | tr '\\0' x; printf '\"'"));
+        let print = |bytes: usize| {
+            shell(&format!("printf '\"'; head -c {bytes} /dev/zero | tr '\\0' x; printf '\"'"))
+        };
         let result = print(RESULT_BYTES_MAX - 2).call(&request("ewr", 1)).unwrap();
         assert_eq!(result.as_str().unwrap().len(), RESULT_BYTES_MAX - 2);
         let error = print(RESULT_BYTES_MAX - 1).call(&request("ewr", 1)).unwrap_err();
@@ -222,7 +232,10 @@ mod dispatcher {
         }
         dispatcher.submit(request("jfk", 9));
         let first: Vec<_> = (0..2).map(|_| calls.recv_timeout(LONG).unwrap()).collect();
-        assert!(first.contains(&("ewr".to_owned(), 1)) && first.contains(&("jfk".to_owned(), 9)), "{first:?}");
+        assert!(
+            first.contains(&("ewr".to_owned(), 1)) && first.contains(&("jfk".to_owned(), 9)),
+            "{first:?}"
+        );
         assert!(calls.try_recv().is_err());
         for _ in 0..4 {
             say.send(Ok(json!(1))).unwrap();
@@ -230,7 +243,11 @@ mod dispatcher {
         let ended: Vec<_> = (0..4).map(|_| outcomes.recv_timeout(LONG).unwrap()).collect();
         let of_ewr: Vec<_> = ended.iter().filter(|o| &*o.object == "ewr").map(|o| o.seq).collect();
         assert_eq!(of_ewr, [1, 2, 3]);
-        assert!(ended.iter().all(|o| o.status == OutcomeStatus::Delivered { result: json!(1) } && o.attempts == 1));
+        assert!(
+            ended
+                .iter()
+                .all(|o| o.status == OutcomeStatus::Delivered { result: json!(1) } && o.attempts == 1)
+        );
         assert!(dispatcher.stop(LONG).is_empty());
     }
 
@@ -244,7 +261,10 @@ mod dispatcher {
             say.send(word).unwrap();
         }
         let first = outcomes.recv_timeout(LONG).unwrap();
-        assert_eq!((first.seq, first.attempts, first.status), (1, 3, OutcomeStatus::Delivered { result: json!(null) }));
+        assert_eq!(
+            (first.seq, first.attempts, first.status),
+            (1, 3, OutcomeStatus::Delivered { result: json!(null) })
+        );
         let second = outcomes.recv_timeout(LONG).unwrap();
         assert_eq!(second.status, OutcomeStatus::Failed { error: "no answer".to_owned() });
         assert_eq!((second.seq, second.attempts), (2, 3));
@@ -281,7 +301,10 @@ mod dispatcher {
         clock.store(until.0 + 1, Ordering::SeqCst);
         say.send(failure()).unwrap();
         let first = outcomes.recv_timeout(LONG).unwrap();
-        assert_eq!((first.attempts, first.status), (1, OutcomeStatus::Abandoned { error: Some("no answer".to_owned()) }));
+        assert_eq!(
+            (first.attempts, first.status),
+            (1, OutcomeStatus::Abandoned { error: Some("no answer".to_owned()) })
+        );
         let second = outcomes.recv_timeout(LONG).unwrap();
         assert_eq!((second.attempts, second.status), (0, OutcomeStatus::Abandoned { error: None }));
         assert!(calls.try_recv().is_err());

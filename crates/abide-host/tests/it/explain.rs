@@ -1,6 +1,7 @@
 //! What is told of a host by its log alone: views, replays, explanations, verification.
 
 mod history;
+mod law;
 mod scenario;
 mod verify;
 mod view;

@@ -169,7 +169,10 @@ fn wadm_spellings_of_links_and_paths_are_read() {
     assert!(application.objects[0].links[0].live_in_replay);
     let TargetKind::Exec(config) = &application.targets[0].kind else { panic!("an exec target") };
     assert_eq!(config.program, Path::new("/app/./gate.sh"));
-    assert_eq!((&*config.args, &*config.inherit, config.env.len()), (&["x".to_owned()][..], &["PATH".to_owned()][..], 1));
+    assert_eq!(
+        (&*config.args, &*config.inherit, config.env.len()),
+        (&["x".to_owned()][..], &["PATH".to_owned()][..], 1)
+    );
 }
 
 #[test]
@@ -308,9 +311,13 @@ fn every_fault_of_a_mapping_is_said_at_once() {
 
 #[test]
 fn sources_do_not_mix_replay_and_live() {
-    let live = with_source(GOOD_SOURCE).replace("name: meters", "name: live").replace("path: m.csv,", "path: '-', mode: live,");
-    let second = live.split_once("    - name: live").map(|(_, rest)| format!("    - name: live{rest}")).unwrap();
-    let both = format!("{}{second}", with_source(GOOD_SOURCE)).replace("name: plant }", "name: plant, annotations: { abide.dev/tick: 1s } }");
+    let live = with_source(GOOD_SOURCE)
+        .replace("name: meters", "name: live")
+        .replace("path: m.csv,", "path: '-', mode: live,");
+    let second =
+        live.split_once("    - name: live").map(|(_, rest)| format!("    - name: live{rest}")).unwrap();
+    let both = format!("{}{second}", with_source(GOOD_SOURCE))
+        .replace("name: plant }", "name: plant, annotations: { abide.dev/tick: 1s } }");
     insta::assert_snapshot!(check(&both));
 }
 
@@ -333,7 +340,8 @@ fn an_effect_without_a_link_is_worth_a_word() {
 fn a_faulty_schema_is_said_in_its_own_file() {
     let loaded = load_with(&manifest(TANKS), &[("tank.yaml", "schema: abide/v1\nnam: tank\n")]);
     assert!(loaded.application.is_none());
-    let files: Vec<_> = loaded.reports.iter().map(|report| (report.file.as_str(), report.has_errors())).collect();
+    let files: Vec<_> =
+        loaded.reports.iter().map(|report| (report.file.as_str(), report.has_errors())).collect();
     assert_eq!(files, [("/app/tank.yaml", true)]);
 }
 

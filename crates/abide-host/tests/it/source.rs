@@ -10,8 +10,8 @@ use abide_core::document::{Diagnostics, Reader, parse};
 use abide_core::schema::Schema;
 use abide_core::value::Value;
 use abide_host::source::{
-    Cursor, Live, LiveCursor, LiveEvent, Mapping, Observation, Reading, Recipient, Replay, ResumeError, Source,
-    SourceConfig, TimeFormat,
+    Cursor, Live, LiveCursor, LiveEvent, Mapping, Observation, Reading, Recipient, Replay, ResumeError,
+    Source, SourceConfig, TimeFormat,
 };
 use proptest::prelude::*;
 
@@ -106,7 +106,8 @@ fn problems(replay: &Replay) -> String {
     replay.problems().first.iter().map(|p| format!("{p}\n  {}", p.help)).collect::<Vec<_>>().join("\n")
 }
 
-const T: [&str; 4] = ["2013-02-01T05:00:00Z", "2013-02-01T06:00:00Z", "2013-02-01T07:00:00Z", "2013-02-01T08:00:00Z"];
+const T: [&str; 4] =
+    ["2013-02-01T05:00:00Z", "2013-02-01T06:00:00Z", "2013-02-01T07:00:00Z", "2013-02-01T08:00:00Z"];
 
 #[test]
 fn rows_are_converted_and_merged_by_time() {
@@ -124,7 +125,8 @@ fn rows_are_converted_and_merged_by_time() {
 
 #[test]
 fn the_season_is_read_whole() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/frost-guard/data/nyc-weather-2013-spring.csv");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples/frost-guard/data/nyc-weather-2013-spring.csv");
     let properties = WEATHER.replace("time: t\n", "time: time_hour\n").replace("at: t }", "at: time_hour }");
     let properties = properties.replace("station", "origin").replace("wind,", "wind_speed,");
     let properties = properties.replace("lowercase: true", "map: { EWR: ewr, JFK: jfk, LGA: jfk }");
@@ -167,19 +169,28 @@ fn what_is_not_of_its_type_is_left_to_admission() {
     let properties = format!(
         "{WEATHER}  - {{ mutation: tell, args: {{ count: {{ column: n, unit: km }}, label: l, open: {{ column: o }} }} }}\n"
     );
-    let line = |temp: &str, n: &str, o: &str| format!("station,t,temp,wind,n,l,o\nEWR,{},{temp},x,{n},x,{o}\n", T[0]);
+    let line = |temp: &str, n: &str, o: &str| {
+        format!("station,t,temp,wind,n,l,o\nEWR,{},{temp},x,{n},x,{o}\n", T[0])
+    };
     let args = |temp: &str, n: &str, o: &str| {
         let reading = replay(&properties, &line(temp, n, o)).next().unwrap();
         reading.observations.iter().flat_map(|o| o.args.clone()).collect::<Vec<_>>()
     };
     let text = |text: &str| Value::from(text);
     let found = args("warm", "1.5", "true");
-    assert!(found.contains(&text("warm")) && found.contains(&Value::Int(1500)) && found.contains(&Value::Bool(true)));
+    assert!(
+        found.contains(&text("warm"))
+            && found.contains(&Value::Int(1500))
+            && found.contains(&Value::Bool(true))
+    );
     // What is no whole number of metres stays what it is, and is denied as such.
     assert!(args("50", "0.0005", "maybe").contains(&Value::Num(0.5)));
     assert!(args("50", "0.0005", "maybe").contains(&text("maybe")));
     for not_a_number in ["inf", "NaN", "0x10", "1e999", "1,5"] {
-        assert!(args(&format!("\"{not_a_number}\""), "1", "true").contains(&text(not_a_number)), "{not_a_number}");
+        assert!(
+            args(&format!("\"{not_a_number}\""), "1", "true").contains(&text(not_a_number)),
+            "{not_a_number}"
+        );
     }
 }
 
@@ -231,13 +242,16 @@ fn headers_are_checked_before_anything_runs() {
         let errors = Replay::of(&[source(true, WEATHER)], vec![text.as_bytes().to_vec()]).unwrap_err();
         errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
-    insta::assert_snapshot!([
-        error("station,t,temperature,wind\n"),
-        error("station,t,tmep,wind\nEWR,x,y,z\n"),
-        error("station,t,temp,wind,t\n"),
-        error("station,t,\"temp,wind\n"),
-        error("EWR;2013;1;2"),
-    ].join("\n"));
+    insta::assert_snapshot!(
+        [
+            error("station,t,temperature,wind\n"),
+            error("station,t,tmep,wind\nEWR,x,y,z\n"),
+            error("station,t,temp,wind,t\n"),
+            error("station,t,\"temp,wind\n"),
+            error("EWR;2013;1;2"),
+        ]
+        .join("\n")
+    );
     let ok = replay(WEATHER, "\u{feff}station ,\"t\",temp,wind\r\n");
     assert!(ok.is_empty() && ok.notes().is_empty() && ok.span().is_none());
     for empty in ["", "\n\n", " \r\n"] {
@@ -251,7 +265,8 @@ fn a_file_that_is_not_there_is_said_for_every_source() {
     let folder = tempfile::tempdir().unwrap();
     let sources = ["one", "two"].map(|name| source_at(name, true, WEATHER, folder.path()));
     let errors = Replay::open(&sources).unwrap_err();
-    let shown: Vec<_> = errors.iter().map(|e| e.to_string().replace(folder.path().to_str().unwrap(), "")).collect();
+    let shown: Vec<_> =
+        errors.iter().map(|e| e.to_string().replace(folder.path().to_str().unwrap(), "")).collect();
     insta::assert_snapshot!(shown.join("\n"), @r"
     the source `one` cannot read `/weather.csv`: No such file or directory (os error 2)
     the source `two` cannot read `/weather.csv`: No such file or directory (os error 2)
@@ -279,7 +294,8 @@ fn problems_are_counted_beyond_what_is_kept() {
 
 #[test]
 fn times_are_read_in_many_ways() {
-    let read = |format: &str, text: &str| TimeFormat::parse(format).unwrap().read(text).map(|t| t.to_string());
+    let read =
+        |format: &str, text: &str| TimeFormat::parse(format).unwrap().read(text).map(|t| t.to_string());
     let some = |text: &str| Some(text.to_owned());
     assert_eq!(read("unix", "0"), some("1970-01-01T00:00:00Z"));
     assert_eq!(read("unix", "0.123456789"), some("1970-01-01T00:00:00.123456789Z"));
@@ -413,7 +429,12 @@ mod live {
         }
 
         fn source(&self) -> Source {
-            source_at("weather", true, &WEATHER.replace("\nmissing:", "\nmode: live\nmissing:"), self.folder.path())
+            source_at(
+                "weather",
+                true,
+                &WEATHER.replace("\nmissing:", "\nmode: live\nmissing:"),
+                self.folder.path(),
+            )
         }
 
         fn append(&self, text: &str) {
@@ -443,7 +464,10 @@ mod live {
         let live = folder.start(None);
         let Some(LiveEvent::Reading(first)) = live.next_within(LONG) else { panic!("a reading") };
         assert_eq!(first.time.unwrap().to_string(), T[0]);
-        assert_eq!(shown_observation(&first.observations[0]), format!("ewr.observe(at=\"{}\" value=10.0)", T[0]));
+        assert_eq!(
+            shown_observation(&first.observations[0]),
+            format!("ewr.observe(at=\"{}\" value=10.0)", T[0])
+        );
         assert!(live.next_within(SHORT).is_none());
         folder.append(":00:00Z,32,NA\n");
         assert_eq!(next(&live).0, 3);
@@ -466,7 +490,8 @@ mod live {
         let mut lines = Vec::new();
         while lines.len() < 20 {
             // The thread is ahead of what is taken; what it read and nobody took is read again.
-            let live = folder.start(cursor.map(|c: LiveCursor| LiveCursor::from_bytes(&c.to_bytes()).unwrap()));
+            let live =
+                folder.start(cursor.map(|c: LiveCursor| LiveCursor::from_bytes(&c.to_bytes()).unwrap()));
             for _ in 0..3.min(20 - lines.len()) {
                 let (line, after) = next(&live);
                 lines.push(line);
@@ -517,7 +542,9 @@ mod live {
         late.append("");
         let live = late.start(None);
         late.append("station,t,temp\nx\ny\n");
-        assert!(matches!(live.next_within(LONG), Some(LiveEvent::Failed(message)) if message.contains("`wind`")));
+        assert!(
+            matches!(live.next_within(LONG), Some(LiveEvent::Failed(message)) if message.contains("`wind`"))
+        );
     }
 
     #[test]

@@ -10,9 +10,9 @@ use crate::checkpoint::{Checkpoint, LogSigner, LogVerifier};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Damage, DiskError, OpenError};
 use crate::format::{
-    FrameFault, FrameView, HeaderFault, LOG_DIR, SEGMENT_HEADER_BYTES_MAX, SegmentHeader, segment_path,
+    FrameFault, HeaderFault, LOG_DIR, SEGMENT_HEADER_BYTES_MAX, SegmentHeader, segment_path,
 };
-use crate::read::{Found, SegmentFile, Segments, Window, gap, list_segments};
+use crate::read::{Found, SegmentFile, Segments, Window, gap, is_genuine, list_segments};
 use crate::snapshot::{Judged, Snapshot, judge};
 
 use super::LogState;
@@ -306,12 +306,6 @@ fn sound_header(window: &mut Window) -> Result<SegmentHeader, OpenError> {
         }
         Err(HeaderFault::Invalid(what)) => Err(damage(window, 0, what)),
     }
-}
-
-/// Whether a frame found behind a torn one was written by this log. Bytes of a record can look like a frame; they cannot
-/// bear the log key's signature. Under a key that is not known here, the benefit of the doubt goes to the frame.
-fn is_genuine(verifier: &LogVerifier, frame: &FrameView<'_>) -> bool {
-    frame.header.key_id != verifier.key_id() || verifier.verify(frame.size(), &frame.root, &frame.signature)
 }
 
 fn damage(window: &Window, offset: u64, what: impl Into<String>) -> OpenError {

@@ -10,7 +10,9 @@ use crate::blobs::Blobs;
 use crate::checkpoint::{Checkpoint, LogVerifier};
 use crate::disk::Disk;
 use crate::error::{Damage, DiskError, OpenError, ReadError};
-use crate::format::{FRAME_HEADER_BYTES, HeaderFault, Position, RECORD_HEADER_BYTES, RecordPos, segment_path};
+use crate::format::{
+    FRAME_HEADER_BYTES, FrameView, HeaderFault, Position, RECORD_HEADER_BYTES, RecordPos, segment_path,
+};
 use crate::log::Heads;
 use crate::snapshot::{Judged, Snapshot, judge};
 use crate::verify::{Verification, verify};
@@ -66,7 +68,8 @@ impl LogReader {
         let end = reader.segments.end().0;
         if let Some((position, snapshot)) = furthest.filter(|(position, _)| *position > end) {
             let base = reader.segments.bases().last().copied().unwrap_or(0);
-            let what = format!("the log ends there, but `{snapshot}` shows that it had come to position {position}");
+            let what =
+                format!("the log ends there, but `{snapshot}` shows that it had come to position {position}");
             let path = reader.segments.disk().describe(&segment_path(base));
             return Err(Damage { path, offset: end - base, what }.into());
         }
@@ -101,11 +104,12 @@ impl LogReader {
         for file in list_segments(disk)?.iter().filter(|file| file.end() > place.0) {
             let mut window = Window::open(disk, file.base)?;
             let Ok(header) = window.header()? else { continue };
-            let is_genuine = |frame: &crate::format::FrameView<'_>| {
-                header.verifier.verify(frame.size(), &frame.root, &frame.signature)
-            };
+            let is_genuine =
+                |frame: &FrameView<'_>| header.verifier.verify(frame.size(), &frame.root, &frame.signature);
             let start = file.base + header.len();
-            if start > place.0 && matches!(window.frame(header.len())?, Found::Frame(frame) if is_genuine(&frame)) {
+            if start > place.0
+                && matches!(window.frame(header.len())?, Found::Frame(frame) if is_genuine(&frame))
+            {
                 return Ok(Some(Position(start)));
             }
             let offset = place.0.max(start) - file.base;
@@ -121,7 +125,14 @@ impl LogReader {
     #[must_use]
     pub fn records_of_damaged(&self, place: Position, end: Position) -> Vec<Record> {
         let mut found: Vec<Record> = Vec::new();
-        let mut pos = RecordPos(place.0 + FRAME_HEADER_BYTES as u64);
+        let mut start = place.0;
+        if self.segments.bases().contains(&start) {
+            // The first frame of a segment stands behind its header.
+            let header = Window::open(&**self.segments.disk(), start).and_then(|mut window| window.header());
+            let Ok(Ok(header)) = header else { return found };
+            start += header.len();
+        }
+        let mut pos = RecordPos(start + FRAME_HEADER_BYTES as u64);
         while pos.0 < end.0 {
             let Ok(record) = self.record(pos) else { break };
             if found.last().is_some_and(|last| last.leaf + 1 != record.leaf) {
@@ -252,7 +263,19 @@ impl LogReader {
         let verifier: LogVerifier = header.verifier.clone();
         *at = (*at).max(base + header.len());
         let mut new_frames = 0;
-        while let Found::Frame(frame) = window.frame(*at - base)? {
+        loop {
+            if let Found::Fault(_) = window.frame(*at - base)?
+                && let Some(after) = window.frame_after(*at - base, |frame| is_genuine(&verifier, frame))?
+            {
+                // What a writer was just writing is whole by now; what is still no frame never will be.
+                *window = Window::open(&*self.segments.disk().clone(), base)?;
+                if matches!(window.frame(*at - base)?, Found::Fault(_)) {
+                    let what = format!("no whole frame starts there, and one follows at byte {after}");
+                    let path = window.described().to_owned();
+                    return Err(Damage { path, offset: *at - base, what }.into());
+                }
+            }
+            let Found::Frame(frame) = window.frame(*at - base)? else { break };
             let (size, root) = (frame.size(), frame.root);
             // The frame that a snapshot stands on is read again for its checkpoint alone.
             if frame.header.position >= self.segments.end().0 {
@@ -278,6 +301,12 @@ impl LogReader {
     }
 }
 
+/// Whether a frame found behind a torn one was written by this log. Bytes of a record can look like a frame; they cannot
+/// bear the log key's signature. Under a key that is not known here, the benefit of the doubt goes to the frame.
+pub(crate) fn is_genuine(verifier: &LogVerifier, frame: &FrameView<'_>) -> bool {
+    frame.header.key_id != verifier.key_id() || verifier.verify(frame.size(), &frame.root, &frame.signature)
+}
+
 /// The segments, once they follow each other.
 fn settled_listing(disk: &dyn Disk) -> Result<Vec<SegmentFile>, OpenError> {
     let mut listings = 0;
@@ -292,6 +321,22 @@ fn settled_listing(disk: &dyn Disk) -> Result<Vec<SegmentFile>, OpenError> {
     }
 }
 
-fn has_header(disk: &dyn Disk, base: u64) -> Result<bool, DiskError> {
-    Ok(!matches!(Window::open(disk, base)?.header()?, Err(HeaderFault::Invalid(_))))
+fn has_header(disk: &dyn Disk, base: u64) -> Result<bool, OpenError> {
+    let is_sound =
+        |window: &mut Window| Ok::<_, DiskError>(!matches!(window.header()?, Err(HeaderFault::Invalid(_))));
+    let mut window = Window::open(disk, base)?;
+    if is_sound(&mut window)? {
+        return Ok(true);
+    }
+    // A writer flushes the header with the first frame: a whole frame behind a header that stays broken means damage.
+    let frame = window.frame_after(0, |_| true)?;
+    match frame
+        .filter(|_| !Window::open(disk, base).and_then(|mut again| is_sound(&mut again)).unwrap_or(false))
+    {
+        Some(frame) => {
+            let what = format!("the segment has no sound header, and a whole frame follows at byte {frame}");
+            Err(Damage { path: disk.describe(&segment_path(base)), offset: 0, what }.into())
+        }
+        None => Ok(false),
+    }
 }

@@ -61,6 +61,8 @@ fn damage_before_the_last_frame_is_refused_wherever_it_is() {
             let told = matches!(refused, OpenError::Damaged(_)) || (8..12).contains(&offset);
             assert!(told, "{path} at {offset}: {refused}");
             assert!(refused.to_string().contains(&path), "{refused}");
+            let read = LogReader::open(Arc::new(disk.clone()));
+            assert!(read.is_err(), "{path} at {offset}: a reader drops what follows in silence");
             let mut altered = whole.clone();
             altered[usize::try_from(offset).unwrap()] ^= 0x10;
             assert_eq!(read_file(&disk, &path), altered, "nothing is changed");

@@ -24,7 +24,11 @@ pub(crate) fn object<'a>(view: &'a View, id: &str) -> Result<&'a Object, Command
 }
 
 /// The mutation of that name, and the arguments that `name=value` pairs mean for it.
-pub(crate) fn mutation<'a>(object: &'a Object, name: &str, args: &[String]) -> Result<(&'a Mutation, Vec<Value>), CommandError> {
+pub(crate) fn mutation<'a>(
+    object: &'a Object,
+    name: &str,
+    args: &[String],
+) -> Result<(&'a Mutation, Vec<Value>), CommandError> {
     let (_, mutation) = ask::mutation(&object.schema, name).map_err(|error| {
         let error = CommandError::from(error);
         error.help(known(object.schema.mutations.iter().map(|mutation| &*mutation.name), "its mutations are"))
@@ -42,6 +46,9 @@ pub(crate) fn tell(context: &mut Context, object: &str, mut answer: Json) -> Res
     let denied = verdict == "denied";
     let out = &mut context.out;
     if out.json() {
+        if let Some(reason) = answer.get_mut("reason") {
+            complete_reason(reason);
+        }
         if let Json::Object(entries) = &mut answer {
             entries.insert("object".to_owned(), object.into());
         }
@@ -54,7 +61,9 @@ pub(crate) fn tell(context: &mut Context, object: &str, mut answer: Json) -> Res
             let line = format!("{}: record {seq} of `{object}`", out.good("admitted"));
             out.line(line)?;
         }
-        "ignored" => out.line(format_args!("ignored: it says nothing new to `{object}`, and is not recorded"))?,
+        "ignored" => {
+            out.line(format_args!("ignored: it says nothing new to `{object}`, and is not recorded"))?;
+        }
         _ => {
             let reason = answer.get("reason").cloned().unwrap_or_default();
             let text = |name: &str| reason.get(name).and_then(Json::as_str).unwrap_or_default();
@@ -65,13 +74,27 @@ pub(crate) fn tell(context: &mut Context, object: &str, mut answer: Json) -> Res
     Ok(Answer::of(!denied))
 }
 
+/// A denial's reason with the keys that every reason has: `field` also where it is an argument that was wrong, and `value`
+/// also where there was none.
+pub(super) fn complete_reason(reason: &mut Json) {
+    let Json::Object(reason) = reason else { return };
+    if let Some(name) = reason.get("argument").cloned() {
+        reason.entry("field").or_insert(name);
+    }
+    reason.entry("value").or_insert(Json::Null);
+}
+
 /// All names there are, as far as they fit a line.
 pub(crate) fn known<'n>(names: impl Iterator<Item = &'n str>, lead: &str) -> String {
     const MOST: usize = 12;
     let all: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     match all.len() {
         0 => "there are none".to_owned(),
-        n if n > MOST => format!("{lead} {} and {} more", all.iter().take(MOST).cloned().collect::<Vec<_>>().join(", "), n - MOST),
+        n if n > MOST => format!(
+            "{lead} {} and {} more",
+            all.iter().take(MOST).cloned().collect::<Vec<_>>().join(", "),
+            n - MOST
+        ),
         _ => format!("{lead} {}", all.join(", ")),
     }
 }

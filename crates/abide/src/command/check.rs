@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
-use crate::input::{Kind, Written};
+use crate::input::{Kind, Written, read_text};
 use crate::report;
 
 const EXAMPLES: &str = "\
@@ -42,7 +42,7 @@ impl Check {
         }
         for one in &reports {
             let text = report::render(one, context.out.color_out());
-            context.out.text(text)?;
+            context.out.line(format_args!("{text}\n"))?;
         }
         if reports.is_empty() {
             for file in &written {
@@ -61,7 +61,8 @@ pub(crate) fn diagnose(written: &Written) -> Vec<Report> {
     match written.kind() {
         Kind::Manifest => load_manifest(written).reports,
         Kind::Schema => {
-            let (Ok((_, diagnostics)) | Err(diagnostics)) = Schema::load(&written.text).map_or_else(Err, |(s, w)| Ok((s, w)));
+            let (Ok((_, diagnostics)) | Err(diagnostics)) =
+                Schema::load(&written.text).map_or_else(Err, |(s, w)| Ok((s, w)));
             reports_of(written, diagnostics)
         }
         Kind::Neither(near) => {
@@ -79,7 +80,13 @@ pub(crate) fn diagnose(written: &Written) -> Vec<Report> {
 /// Reads a manifest with the schemas that it names.
 pub(crate) fn load_manifest(written: &Written) -> manifest::Loaded {
     let manifest = Manifest { file: &written.name, text: &written.text, base: written.base() };
-    manifest::load(manifest, &|path| Written::read(path).map(|schema| schema.text).map_err(|error| std::io::Error::other(error.message)))
+    let mut loaded = manifest::load(manifest, &read_text);
+    for report in &mut loaded.reports {
+        if let Some(plain) = report.file.strip_prefix("./") {
+            report.file = plain.to_owned();
+        }
+    }
+    loaded
 }
 
 fn reports_of(written: &Written, diagnostics: Vec<Diagnostic>) -> Vec<Report> {
@@ -92,6 +99,7 @@ fn reports_of(written: &Written, diagnostics: Vec<Diagnostic>) -> Vec<Report> {
 /// A schema that is named by several manifests, or on the command line as well, is reported once.
 fn once_each(reports: impl Iterator<Item = Report>) -> Vec<Report> {
     let mut known = BTreeSet::new();
-    let place = |report: &Report| std::fs::canonicalize(&report.file).unwrap_or_else(|_| report.file.clone().into());
+    let place =
+        |report: &Report| std::fs::canonicalize(&report.file).unwrap_or_else(|_| report.file.clone().into());
     reports.filter(|report| known.insert(place(report))).collect()
 }

@@ -19,6 +19,9 @@ use crate::output::Output;
 /// How often a lineage that is followed is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// Longest text of a record in a list.
+const WORDS_MAX: usize = 140;
+
 const EXAMPLES: &str = "\
 Examples:
   abide lineage ewr --limit 20
@@ -59,7 +62,10 @@ impl ShowLineage {
             }
             Some(limit) => tell_last(&mut context.out, &view, lineage, limit)?,
         }
-        while self.follow {
+        if !self.follow {
+            return Ok(Answer::Yes);
+        }
+        loop {
             context.out.flush()?;
             thread::sleep(LOOK_EVERY);
             view.refresh_until(durable(&folder))?;
@@ -68,7 +74,6 @@ impl ShowLineage {
             tell_last(&mut context.out, &view, lineage, new)?;
             seen = lineage.length;
         }
-        Ok(Answer::Yes)
     }
 }
 
@@ -84,8 +89,17 @@ fn tell(out: &mut Output, (record, hash): &Link, schema: Option<&Schema>) -> Res
     }
     let head = out.faint(format_args!("{:>6}  {}", record.seq, short(&hash.to_string())));
     let what = schema.map_or_else(|| host_words(record), |schema| describe(record, schema));
+    let what = cut(what);
     let what = if what.starts_with("denial") { out.bad(what) } else { what };
     out.line(format_args!("{head}  {}  {what}", record.time))
+}
+
+/// One line for a record; the whole of it is in its JSON.
+fn cut(what: String) -> String {
+    if what.chars().count() <= WORDS_MAX {
+        return what;
+    }
+    what.chars().take(WORDS_MAX - 1).chain(['…']).collect()
 }
 
 fn host_words(record: &Record) -> String {
@@ -101,8 +115,8 @@ fn whole(record: Json) -> Json {
     }
     record.entry("changes").or_insert_with(|| Map::new().into());
     record.entry("cost").or_insert_with(|| 0.into());
-    if let Some(Json::Object(reason)) = record.get_mut("reason") {
-        reason.entry("value").or_insert(Json::Null);
+    if let Some(reason) = record.get_mut("reason") {
+        ask::complete_reason(reason);
     }
     Json::Object(record)
 }

@@ -32,7 +32,8 @@ impl List {
             return Ok(Answer::Yes);
         }
         let rows = objects.iter().map(|object| {
-            let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_owned();
+            let text =
+                |pointer: &str| object.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_owned();
             let length = object.pointer("/lineage/length").and_then(Json::as_u64).unwrap_or_default();
             vec![
                 text("/id"),

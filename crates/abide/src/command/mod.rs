@@ -22,7 +22,8 @@ use clap::{Parser, Subcommand};
 use crate::context::{Context, Global};
 use crate::error::{Answer, CommandError};
 
-const ABOUT: &str = "Runs objects that act on their own state, each change admitted by its schema and recorded";
+const ABOUT: &str =
+    "Runs objects that act on their own state, each change admitted by its schema and recorded";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -45,7 +45,8 @@ impl New {
             ("readings.csv".to_owned(), readings()),
             ("README.md".to_owned(), README.replace(PLACEHOLDER, name)),
         ];
-        fs::create_dir_all(&self.folder).map_err(|error| CommandError::file("create", &self.folder, &error))?;
+        fs::create_dir_all(&self.folder)
+            .map_err(|error| CommandError::file("create", &self.folder, &error))?;
         for (file, text) in &files {
             let path = self.folder.join(file);
             fs::write(&path, text).map_err(|error| CommandError::file("write", &path, &error))?;
@@ -82,20 +83,20 @@ fn name_of(folder: &Path) -> Result<&str, CommandError> {
         .help("use lower-case letters, digits, `_` and `-`, at most 64, beginning with a letter"))
 }
 
-/// A day of readings every ten minutes: a tank that rain fills in two bursts, with two hours in which the gauge is silent.
+/// A day of readings every ten minutes: rain fills a tank in two bursts, and for two hours the gauge is silent.
 fn readings() -> String {
     const STEP_MINUTES: usize = 10;
+    // Until that minute of the day, the level changes by so many millimetres a step.
+    const WEATHER: [(usize, i32); 6] =
+        [(120, -5), (420, 55), (600, -120), (840, -2), (1080, 70), (1440, -40)];
     let mut text = String::from("time,level\n");
-    let mut level: i32 = 900;
-    for step in 0..(24 * 60 / STEP_MINUTES) {
-        let minutes = step * STEP_MINUTES;
-        let rises = (120..420).contains(&minutes) || (840..1080).contains(&minutes);
-        level += if rises { 55 } else { -18 };
-        level = level.clamp(150, 2_950);
+    let mut level: i32 = 1_000;
+    for minutes in (0..24 * 60).step_by(STEP_MINUTES) {
+        level += WEATHER.iter().find(|(until, _)| minutes < *until).map_or(0, |(_, change)| *change);
         let is_silent = (600..720).contains(&minutes);
         if !is_silent {
-            let (whole, rest) = (level / 1000, level % 1000);
-            text += &format!("2026-03-01T{:02}:{:02}:00Z,{whole}.{rest:03}\n", minutes / 60, minutes % 60);
+            let (metres, rest) = (level / 1000, level % 1000);
+            text += &format!("2026-03-01T{:02}:{:02}:00Z,{metres}.{rest:03}\n", minutes / 60, minutes % 60);
         }
     }
     text

@@ -7,6 +7,7 @@ use clap::Args;
 use super::{ask, show};
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
+use crate::output::counted;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,12 +49,16 @@ impl Replay {
             out.line(line)?;
         }
         if let Some(executed) = replayed.executed {
-            out.line(format_args!("{executed} of {} records came out of running its rules again", replayed.records))?;
+            out.line(format_args!(
+                "{executed} of {} came out of running its rules again",
+                counted(replayed.records, "record")
+            ))?;
         }
+        let records = counted(replayed.records, "record");
         let verdict = match (answer, replayed.live_equal) {
             (Answer::No, _) => out.bad("the lineage and the object differ"),
-            (Answer::Yes, Some(_)) => out.good(format_args!("{} records fold to the live state", replayed.records)),
-            (Answer::Yes, None) => out.good(format_args!("{} records fold", replayed.records)),
+            (Answer::Yes, Some(_)) => out.good(format_args!("{records} fold to the live state")),
+            (Answer::Yes, None) => out.good(format_args!("{records} fold")),
         };
         out.line(verdict)?;
         if self.at.is_some() && replayed.state.is_object() {
@@ -68,5 +73,7 @@ fn place(text: &str) -> Result<At, String> {
     if let Ok(seq) = text.parse() {
         return Ok(At::Seq(seq));
     }
-    text.parse::<Timestamp>().map(At::Time).map_err(|error| format!("{error}; a record is named by its number, as in 120"))
+    text.parse::<Timestamp>()
+        .map(At::Time)
+        .map_err(|error| format!("{error}; a record is named by its number, as in 120"))
 }

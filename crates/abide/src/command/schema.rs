@@ -51,7 +51,9 @@ impl ShowSchema {
             let Some(schema) = load(&written, context)? else { return Ok(Answer::No) };
             schema
         } else if looks_like_a_file(&path) {
-            return Err(CommandError::environment(format!("there is no file `{}`", self.of)).help("check the path"));
+            return Err(
+                CommandError::environment(format!("there is no file `{}`", self.of)).help("check the path")
+            );
         } else {
             let view = context.view()?;
             Arc::clone(&ask::object(&view, &self.of)?.schema)
@@ -70,7 +72,8 @@ impl ShowSchema {
 /// The schema of a file; none where it has errors, which are told.
 fn load(written: &Written, context: &mut Context) -> Result<Option<Arc<Schema>>, CommandError> {
     if written.kind() == Kind::Manifest {
-        return Err(CommandError::usage(format!("`{}` is a manifest", written.name)).help("name one of its schemas or objects"));
+        return Err(CommandError::usage(format!("`{}` is a manifest", written.name))
+            .help("name one of its schemas or objects"));
     }
     match Schema::load(&written.text) {
         Ok((schema, _)) => Ok(Some(Arc::new(schema))),
@@ -88,5 +91,6 @@ fn load(written: &Written, context: &mut Context) -> Result<Option<Arc<Schema>>,
 
 /// Whether a name that is no file was meant for one.
 fn looks_like_a_file(path: &Path) -> bool {
-    path.components().count() > 1 || path.extension().is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e == *known))
+    path.components().count() > 1
+        || path.extension().is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e == *known))
 }

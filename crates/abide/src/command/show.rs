@@ -41,7 +41,12 @@ pub(super) fn tell(out: &mut Output, schema: &Schema, shown: &Json) -> Result<()
     let text = |pointer: &str| shown.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
     let status = text("/status");
     let shown_status = if status == "active" { out.good(status) } else { out.strong(status) };
-    let line = format!("{}  {} {}  {shown_status}", out.strong(text("/id")), text("/schema/name"), text("/schema/version"));
+    let line = format!(
+        "{}  {} {}  {shown_status}",
+        out.strong(text("/id")),
+        text("/schema/name"),
+        text("/schema/version")
+    );
     out.line(line)?;
     if let Some(intent) = &schema.intent {
         let line = out.faint(intent.trim());
@@ -58,8 +63,11 @@ pub(super) fn tell(out: &mut Output, schema: &Schema, shown: &Json) -> Result<()
     out.line("")?;
     let rules = shown.get("rules").and_then(Json::as_array).cloned().unwrap_or_default();
     if !rules.is_empty() {
-        let or_dash = |rule: &Json, name: &str| rule.get(name).and_then(Json::as_str).unwrap_or("-").to_owned();
-        let rows = rules.iter().map(|rule| ["name", "chosen_at", "held_since", "due"].map(|name| or_dash(rule, name)).to_vec());
+        let or_dash =
+            |rule: &Json, name: &str| rule.get(name).and_then(Json::as_str).unwrap_or("-").to_owned();
+        let rows = rules
+            .iter()
+            .map(|rule| ["name", "chosen_at", "held_since", "due"].map(|name| or_dash(rule, name)).to_vec());
         let rows = rows.collect();
         out.table(&["RULE", "LAST CHOSEN", "HOLDS SINCE", "DUE"], &[], rows)?;
         out.line("")?;
@@ -71,7 +79,8 @@ pub(super) fn tell(out: &mut Output, schema: &Schema, shown: &Json) -> Result<()
     if let Some(parent) = shown.get("parent").and_then(Json::as_str) {
         out.line(format_args!("parent   {parent}"))?;
     }
-    for child in shown.get("children").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str) {
+    for child in shown.get("children").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
+    {
         out.line(format_args!("child    {child}"))?;
     }
     Ok(())
@@ -95,6 +104,8 @@ pub(super) fn short(digest: &str) -> String {
 pub(super) fn value_text(value: &Json) -> String {
     const MOST: usize = 60;
     let text = match value {
+        // What came from outside does not steer the terminal that shows it.
+        Json::String(text) if text.chars().any(char::is_control) => text.escape_debug().to_string(),
         Json::String(text) => text.clone(),
         Json::Number(_) => rounded(value),
         Json::Array(items) if !items.is_empty() => {
@@ -115,7 +126,9 @@ pub(super) fn value_text(value: &Json) -> String {
 /// A number without the digits that only arithmetic put there.
 fn rounded(value: &Json) -> String {
     match value.as_f64() {
-        Some(number) if !value.is_i64() && !value.is_u64() && number.abs() < 1e6 => ((number * 1e9).round() / 1e9).to_string(),
+        Some(number) if !value.is_i64() && !value.is_u64() && number.abs() < 1e6 => {
+            ((number * 1e9).round() / 1e9).to_string()
+        }
         _ => value.to_string(),
     }
 }

@@ -5,6 +5,7 @@ use clap::Args;
 
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
+use crate::output::counted;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,13 +36,17 @@ impl Verify {
         if verified.problems_more > 0 {
             out.line(format_args!("and {} more", verified.problems_more))?;
         }
-        let found = verified.problems.len() as u64 + verified.problems_more;
+        let found =
+            u64::try_from(verified.problems.len()).unwrap_or(u64::MAX).saturating_add(verified.problems_more);
         let verdict = match answer {
             Answer::Yes => out.good("verified"),
-            Answer::No => out.bad(format_args!("not verified, {found} {}", if found == 1 { "problem" } else { "problems" })),
+            Answer::No => out.bad(format_args!("not verified, {}", counted(found, "problem"))),
         };
-        let head = verified.head.map_or_else(|| "no head".to_owned(), |(size, root)| format!("head {} of size {size}", root));
-        out.line(format_args!("{verdict}: {} records of {} objects, {head}", verified.records, verified.objects))?;
+        let head = verified
+            .head
+            .map_or_else(|| "no head".to_owned(), |(size, root)| format!("head {} of size {size}", root));
+        let records = counted(verified.records, "record");
+        out.line(format_args!("{verdict}: {records} of {}, {head}", counted(verified.objects, "object")))?;
         Ok(answer)
     }
 }

@@ -73,7 +73,7 @@ enum What {
 pub(super) fn steps(choices: &mut Choices<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     while !choices.is_used_up() {
-        let arrivals = (0..choices.pick(5)).map(|_| incoming(choices)).collect();
+        let arrivals = (0..choices.pick(4)).map(|_| incoming(choices)).collect();
         let wait = match choices.pick(8) {
             0 | 1 => Wait::Due,
             2 => Wait::For(1),
@@ -92,10 +92,11 @@ fn incoming(choices: &mut Choices<'_>) -> Incoming {
     let v = i64::try_from(choices.pick(30)).unwrap() - 5;
     let mutation = choices.pick(MUTATIONS.len());
     let what = match choices.pick(16) {
-        0..=7 => What::Ask { mutation, v, caller: 0 },
+        0..=5 => What::Ask { mutation: 2, v, caller: 0 },
+        6 | 7 => What::Ask { mutation, v, caller: 0 },
         8 | 9 => What::Ask { mutation, v, caller: 1 + choices.pick(3) },
         10 | 11 => What::Signed { mutation, v, operator: 1 + u8::from(choices.one_in(4)), replayed: choices.one_in(4) },
-        12 => What::Act(if choices.one_in(8) { OperatorAct::Seal } else { OperatorAct::Release }),
+        12 => What::Act(if choices.one_in(24) { OperatorAct::Seal } else { OperatorAct::Release }),
         13 | 14 => What::Outcome([OutcomeStatus::Delivered, OutcomeStatus::Failed, OutcomeStatus::Simulated][choices.pick(3)]),
         _ => What::Policy,
     };

@@ -1,10 +1,8 @@
 //! Random schemas, as text.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use abide_core::policy::{Limits, Policy};
-use abide_core::schema::Schema;
 
 use super::histories::Choices;
 use crate::world;
@@ -46,7 +44,9 @@ const SETS: [&str; 12] = [
     "l: (self.l + [args.v]).takeLast(3)",
 ];
 
-const GUARDS: [&str; 12] = [
+const GUARDS: [&str; 14] = [
+    "7 % self.a == 1",
+    "self.l[0] > 0",
     "self.a > 0",
     "self.a < 4 && !self.c",
     "self.b > 30.0",
@@ -68,14 +68,14 @@ pub(super) fn policy() -> Policy {
     Policy { limits: Limits { effects: 3, depth: 2, children: 2, ..Limits::default() }, ..world::policy() }
 }
 
-/// A random schema of that name. Its children, if it has any, are of the schema `kid`.
-pub(super) fn schema_of(name: &str, choices: &mut Choices<'_>) -> Arc<Schema> {
+/// A random schema, below its header. Its children, if it has any, are of the schema `kid`.
+pub(super) fn text_of(choices: &mut Choices<'_>) -> String {
     let mut text = FIELDS.to_owned();
     if choices.one_in(3) {
         text += "  g: { type: integer, minimum: 0, maximum: 9 }\n";
     }
     let has_gap = text.contains("  g: ");
-    let invariants: Vec<_> = INVARIANTS.iter().filter(|_| choices.one_in(4)).collect();
+    let invariants: Vec<_> = INVARIANTS.iter().filter(|_| choices.one_in(3)).collect();
     if !invariants.is_empty() {
         text += "invariants:\n";
         invariants.iter().for_each(|one| text += &format!("  - expression: \"{one}\"\n"));
@@ -86,7 +86,7 @@ pub(super) fn schema_of(name: &str, choices: &mut Choices<'_>) -> Arc<Schema> {
         mutation(&mut text, name, has_gap, has_budget, choices);
     }
     text += "rules:\n";
-    for n in 0..=choices.pick(5) {
+    for n in 0..=choices.pick(7) {
         rule(&mut text, n, has_budget, choices);
     }
     if choices.one_in(2) {
@@ -99,7 +99,7 @@ pub(super) fn schema_of(name: &str, choices: &mut Choices<'_>) -> Arc<Schema> {
     if text.ends_with("trust_slope:\n") {
         text = text.trim_end_matches("trust_slope:\n").to_owned();
     }
-    world::schema(name, &text)
+    text
 }
 
 /// The first two mutations are open to rules, the third to observations; beyond that, chance decides.
@@ -125,8 +125,8 @@ fn mutation(text: &mut String, name: &str, has_gap: bool, has_budget: bool, choi
     sets.sort_unstable();
     sets.dedup_by_key(|set| set[..1].to_owned());
     writeln!(text, "    set:\n      {}", sets.join("\n      ")).unwrap();
-    if has_budget && choices.one_in(2) {
-        let cost = ["1", "2.5", "double(abs(args.v - self.a)) * 0.3", "self.b / 30.0", "args.v"][choices.pick(5)];
+    if has_budget && !choices.one_in(3) {
+        let cost = ["1", "2.5", "double(abs(args.v - self.a)) * 0.3", "self.b / 12.0", "args.v"][choices.pick(5)];
         writeln!(text, "    cost: \"{cost}\"").unwrap();
     }
     if choices.one_in(4) {
@@ -151,7 +151,7 @@ fn rule(text: &mut String, n: usize, has_budget: bool, choices: &mut Choices<'_>
     }
     let guard = GUARDS[choices.pick(GUARDS.len())];
     let spawn = if has_budget {
-        format!("spawn: {{ schema: kid, budget: {}, refill: {}, values: {{ a: '${{self.a}}' }} }}", choices.pick(4), choices.pick(3))
+        format!("spawn: {{ schema: kid, budget: {}, refill: {}, values: {{ a: '${{self.a}}' }} }}", choices.pick(3), choices.pick(3))
     } else {
         "spawn: { schema: kid, links: [ 'example:lab/valve' ] }".to_owned()
     };
@@ -171,7 +171,7 @@ fn rule(text: &mut String, n: usize, has_budget: bool, choices: &mut Choices<'_>
 fn slope(text: &mut String, has_budget: bool, choices: &mut Choices<'_>) {
     *text += "trust_slope:\n";
     if has_budget {
-        writeln!(text, "  budget: {}", 3 + choices.pick(12)).unwrap();
+        writeln!(text, "  budget: {}", 2 + choices.pick(9)).unwrap();
         if !choices.one_in(4) {
             let per = ["10s", "7s", "3333ms", "1m"][choices.pick(4)];
             writeln!(text, "  refill: {{ amount: {}, per: {per} }}", 2 + choices.pick(4)).unwrap();
@@ -179,11 +179,11 @@ fn slope(text: &mut String, has_budget: bool, choices: &mut Choices<'_>) {
             *text += "  refill: { amount: 2, per: 1h }\n";
         }
     }
-    if choices.one_in(4) {
-        writeln!(text, "  drift: {{ b: {{ from: 50, within: {} }} }}", 10 + choices.pick(40)).unwrap();
-    }
     if choices.one_in(3) {
-        let (denials, within) = (1 + choices.pick(4), 5 + choices.pick(60));
+        writeln!(text, "  drift: {{ b: {{ from: 50, within: {} }} }}", 5 + choices.pick(30)).unwrap();
+    }
+    if choices.one_in(2) {
+        let (denials, within) = (1 + choices.pick(16), 5 + choices.pick(60));
         writeln!(text, "  quarantine: {{ denials: {denials}, within: {within}s }}").unwrap();
     }
 }

@@ -49,16 +49,33 @@ impl Run {
         let keys = Keys::open(&folder.path().join("keys")).unwrap();
         let disk = MemoryDisk::new();
         let mut host = Host::open(Arc::new(disk.clone()), &keys, false, at(0)).unwrap();
-        let grant = Grant { target: "out".into(), interface: "example:test/out".into(), functions: Vec::new() };
+        let grant =
+            Grant { target: "out".into(), interface: "example:test/out".into(), functions: Vec::new() };
         let policy = Policy { operators: keys.operators(), links: vec![grant], ..Policy::default() };
         let beginnings: Vec<Beginning> = schemas
             .iter()
             .map(|text| schema(text))
-            .map(|schema| Beginning { id: Arc::clone(&schema.name), schema, policy: policy.clone(), values: Vec::new() })
+            .map(|schema| Beginning {
+                id: Arc::clone(&schema.name),
+                schema,
+                policy: policy.clone(),
+                values: Vec::new(),
+            })
             .collect();
         let children: Vec<_> = children.iter().map(|text| schema(text)).collect();
         host.begin(&children, &beginnings).unwrap();
         Self { host, disk, keys, counter: 0, _folder: folder }
+    }
+
+    /// Closes the host and opens it again, after a clean stop or without one.
+    pub(super) fn reopen(&mut self, finish: bool) {
+        if finish {
+            self.host.finish().unwrap();
+        }
+        // A disk of its own stands in while the host is closed: one writer has the lock.
+        let idle = Host::open(Arc::new(MemoryDisk::new()), &self.keys, false, at(0)).unwrap();
+        drop(std::mem::replace(&mut self.host, idle));
+        self.host = Host::open(Arc::new(self.disk.clone()), &self.keys, false, at(0)).unwrap();
     }
 
     pub(super) fn observe(&mut self, object: &str, mutation: &str, args: &Json) {
@@ -118,14 +135,21 @@ impl Run {
 
     /// The kinds of an object's records, in order.
     pub(super) fn kinds(&self, object: &str) -> Vec<String> {
-        lineage(&self.view(), object).iter().map(|record| record["kind"].as_str().unwrap().to_owned()).collect()
+        lineage(&self.view(), object)
+            .iter()
+            .map(|record| record["kind"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
 /// A lineage as `lineage --json` has it.
 pub(super) fn lineage(view: &View, object: &str) -> Vec<Json> {
     let lineage = view.lineage(object).unwrap();
-    view.records(lineage).unwrap().map(|link| link.unwrap()).map(|(record, hash)| record.to_json(hash, lineage.schema)).collect()
+    view.records(lineage)
+        .unwrap()
+        .map(|link| link.unwrap())
+        .map(|(record, hash)| record.to_json(hash, lineage.schema))
+        .collect()
 }
 
 pub(super) const LAMP: &str = r"
@@ -201,15 +225,17 @@ fields:
   divisor: { type: integer, default: 0 }
   heat: { type: number, minimum: 0, maximum: 100, default: 0 }
   on: { type: boolean, default: true }
+  warm: { type: boolean, default: false }
 mutations:
   observe: { from: [observation], args: { heat: { type: number } }, set: { heat: args.heat } }
+  mark: { from: [rule], set: { warm: 'true' }, cost: 1 }
   divide: { from: [operator], args: { by: { type: integer } }, set: { divisor: args.by } }
   stop: { from: [rule], set: { on: 'false' }, cost: 1 }
   jump: { from: [rule], set: { heat: self.heat + 1000.0 }, cost: 1 }
 rules:
   - { name: broken, when: self.divisor == 0 && 10 / self.divisor > 1, then: { mutate: stop } }
   - { name: jumpy, when: self.heat > 20, then: { mutate: jump } }
-  - { name: warm, when: self.heat > 10, for: 2s, then: { mutate: stop } }
+  - { name: warm, when: self.heat > 10, for: 2s, then: { mutate: mark } }
 safe_state: { mutate: stop }
 trust_slope:
   quarantine: { denials: 8, within: 1m }
@@ -433,4 +459,66 @@ pub(super) fn all() -> BTreeMap<&'static str, Run> {
         ("family", family()),
         ("sender", sender()),
     ])
+}
+
+/// A record that a rewritten log may have in place of one.
+pub(super) enum Lie {
+    /// As it was.
+    Keep,
+    /// Another.
+    Other(Box<abide_core::record::Record>),
+    /// None.
+    Drop,
+}
+
+/// The log of a run as someone with its log key would write it again: each record passes `lie`, and where `chained`, those
+/// after it name the new hashes and numbers.
+pub(super) fn rewritten(
+    run: &Run,
+    chained: bool,
+    mut lie: impl FnMut(&abide_core::record::Record) -> Lie,
+) -> MemoryDisk {
+    use abide_core::record::decode::decode;
+    use abide_core::record::encode::encode;
+    use abide_core::record::{Event, Hash};
+    use abide_store::{Commit, Entry, Log, LogOptions, Position};
+    let disk = MemoryDisk::new();
+    let options = LogOptions::new(run.keys.signer().unwrap());
+    let mut log = Log::create(Arc::new(disk.clone()), options).unwrap();
+    let view = run.view();
+    let mut heads: BTreeMap<Arc<str>, (u64, Hash)> = BTreeMap::new();
+    for frame in view.reader().frames(Position::START) {
+        let frame = frame.unwrap();
+        let mut records = Vec::new();
+        for stored in frame.records() {
+            let schema = view.engine().by_number(stored.object).map(|object| &object.schema);
+            let record = decode(stored.bytes, schema.map(|schema| &**schema)).unwrap();
+            let mut told = match lie(&record) {
+                Lie::Keep => record,
+                Lie::Other(other) => *other,
+                Lie::Drop => continue,
+            };
+            if chained {
+                let head = heads.get(&told.object).copied();
+                told.seq = head.map_or(0, |(length, _)| length);
+                told.prev = head.map(|(_, head)| head);
+            }
+            let mut bytes = Vec::new();
+            encode(&told, schema.map(|schema| &**schema), &mut bytes);
+            heads.insert(told.object, (told.seq + 1, Hash::of_record(&bytes)));
+            if !matches!(told.event, Event::Schema(_)) || stored.object == 0 {
+                records.push((stored.object, bytes));
+            }
+        }
+        if records.is_empty() {
+            continue;
+        }
+        let entries = records.iter().map(|(object, bytes)| Entry {
+            object: *object,
+            bytes,
+            hash: Hash::of_record(bytes).0,
+        });
+        log.append(Commit { tick: frame.tick(), time: frame.time(), entries }).unwrap();
+    }
+    disk
 }

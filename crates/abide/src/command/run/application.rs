@@ -6,7 +6,9 @@ use std::sync::Arc;
 use abide_core::document::nearest;
 use abide_core::schema::Schema;
 use abide_core::time::Span;
-use abide_host::manifest::{Application, OBJECT_ID_BYTES_MAX, ObjectComponent, ObjectSpec, Report, TICK_DEFAULT};
+use abide_host::manifest::{
+    Application, OBJECT_ID_BYTES_MAX, ObjectComponent, ObjectSpec, Report, TICK_DEFAULT,
+};
 use abide_host::source::Input;
 
 use crate::command::ask::known;
@@ -42,11 +44,14 @@ pub(super) fn choose(given: &Given<'_>) -> Result<Chosen, CommandError> {
     };
     let Some(application) = &mut chosen.application else { return Ok(chosen) };
     if written.kind() == Kind::Manifest && !given.objects.is_empty() {
-        return Err(CommandError::usage("`--objects` goes with a schema").help("a manifest names its objects itself"));
+        return Err(
+            CommandError::usage("`--objects` goes with a schema").help("a manifest names its objects itself")
+        );
     }
     if let Some(tick) = given.tick {
         if application.is_replay() {
-            return Err(CommandError::usage("`--tick` has no meaning in a replay").help("the times of the readings are the ticks"));
+            return Err(CommandError::usage("`--tick` has no meaning in a replay")
+                .help("the times of the readings are the ticks"));
         }
         application.tick = tick;
     }
@@ -69,7 +74,9 @@ fn of_schema(written: &Written, ids: &[String]) -> Result<Chosen, CommandError> 
     for (n, id) in ids.iter().enumerate() {
         check_id(id)?;
         if ids.iter().take(n).any(|before| before == id) {
-            return Err(CommandError::usage(format!("`--objects` names `{id}` twice")).help("name each object once"));
+            return Err(
+                CommandError::usage(format!("`--objects` names `{id}` twice")).help("name each object once")
+            );
         }
     }
     let objects = ids.iter().map(|id| ObjectSpec { id: id.as_str().into(), values: Vec::new() }).collect();
@@ -104,8 +111,11 @@ fn check_id(id: &str) -> Result<(), CommandError> {
 
 /// Lets a source read from elsewhere: `FILE`, or `NAME=FILE`.
 fn redirect(application: &mut Application, given: &str) -> Result<(), CommandError> {
-    let names: Vec<Arc<str>> = application.sources.iter().map(|source| Arc::clone(&source.config.name)).collect();
-    let of_name = given.split_once('=').and_then(|(name, file)| Some((names.iter().position(|known| **known == *name)?, file)));
+    let names: Vec<Arc<str>> =
+        application.sources.iter().map(|source| Arc::clone(&source.config.name)).collect();
+    let of_name = given
+        .split_once('=')
+        .and_then(|(name, file)| Some((names.iter().position(|known| **known == *name)?, file)));
     let (number, file) = match (of_name, names.as_slice()) {
         (Some(found), _) => found,
         (None, []) => {
@@ -114,12 +124,21 @@ fn redirect(application: &mut Application, given: &str) -> Result<(), CommandErr
         }
         (None, [_]) => (0, given),
         (None, several) => {
-            let near = given.split_once('=').and_then(|(name, _)| nearest(name, several.iter().map(|name| &**name)));
+            let near =
+                given.split_once('=').and_then(|(name, _)| nearest(name, several.iter().map(|name| &**name)));
             let help = near.map_or_else(
-                || format!("write `NAME=FILE`; {}", known(several.iter().map(|name| &**name), "the sources are")),
+                || {
+                    format!(
+                        "write `NAME=FILE`; {}",
+                        known(several.iter().map(|name| &**name), "the sources are")
+                    )
+                },
                 |near| format!("did you mean `{near}=…`?"),
             );
-            return Err(CommandError::usage(format!("`--source {given}` does not say which source it replaces")).help(help));
+            return Err(CommandError::usage(format!(
+                "`--source {given}` does not say which source it replaces"
+            ))
+            .help(help));
         }
     };
     if let Some(source) = application.sources.get_mut(number) {

@@ -63,7 +63,8 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
-        let given = Given { what: &self.what, sources: &self.source, objects: &self.objects, tick: self.tick };
+        let given =
+            Given { what: &self.what, sources: &self.source, objects: &self.objects, tick: self.tick };
         let Chosen { application, reports } = application::choose(&given)?;
         let Some(application) = application else { return refuse(context, &reports) };
         reports.iter().for_each(|one| remark(report::render(one, context.out.color_err())));
@@ -71,7 +72,6 @@ impl Run {
             Some(folder) => folder,
             None => folders::data_home()?.join(&*application.name),
         };
-        std::fs::create_dir_all(&folder).map_err(|error| CommandError::file("create", &folder, &error))?;
         let (ran, readings) = self.drive(context, &application, folder.clone())?;
         let view = View::open(&folder)?;
         let summary = Summary::of(&view, &ran)?;
@@ -89,14 +89,20 @@ impl Run {
     }
 
     /// Runs it; and how many readings were taken, of a replay.
-    fn drive(&self, context: &mut Context, application: &Application, folder: PathBuf) -> Result<(Ran, Option<usize>), CommandError> {
+    fn drive(
+        &self,
+        context: &mut Context,
+        application: &Application,
+        folder: PathBuf,
+    ) -> Result<(Ran, Option<usize>), CommandError> {
         let keys = context.keys()?;
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // The first sets the flag; one that comes after it ends the process as the signal alone would have done.
             let register = flag::register_conditional_default(signal, Arc::clone(&stop))
                 .and_then(|_| flag::register(signal, Arc::clone(&stop)));
-            register.map_err(|error| CommandError::environment(format!("cannot listen for signals: {error}")))?;
+            register
+                .map_err(|error| CommandError::environment(format!("cannot listen for signals: {error}")))?;
         }
         let mut teller = Teller::new(context, application, &folder);
         let ran = abide_host::run::Run {
@@ -120,7 +126,7 @@ fn refuse(context: &mut Context, reports: &[Report]) -> Result<Answer, CommandEr
         context.out.json_line(&json!({ "event": "refused", "errors": report::to_json(reports) }))?;
         return Ok(Answer::No);
     }
-    reports.iter().for_each(|one| remark(report::render(one, context.out.color_err())));
+    reports.iter().for_each(|one| remark(format_args!("{}\n", report::render(one, context.out.color_err()))));
     remark(format_args!("nothing was run: {}", report::counted(errors, warnings)));
     Ok(Answer::No)
 }

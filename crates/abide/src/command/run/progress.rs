@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value as Json, json};
 
 use crate::context::Context;
-use crate::output::remark;
+use crate::output::{counted, remark};
 
 /// How often a plain line tells how far it has come.
 const LINE_EVERY: Duration = Duration::from_secs(1);
@@ -46,7 +46,10 @@ impl Teller {
         let how = match (json, quiet || !io::stderr().is_terminal()) {
             (true, _) => How::Json,
             (false, true) => How::Lines,
-            (false, false) => How::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND))),
+            (false, false) => How::Bar(ProgressBar::with_draw_target(
+                None,
+                ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND),
+            )),
         };
         let version = application.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
         Self {
@@ -77,13 +80,19 @@ impl Teller {
                 self.remaining = remaining;
                 if self.ticks == 1 && matches!(self.how, How::Json) {
                     let remaining = remaining.map_or(Json::Null, Json::from);
-                    json_line(&json!({ "event": "tick", "tick": tick, "time": time.to_string(), "records": records, "remaining": remaining }));
+                    json_line(
+                        &json!({ "event": "tick", "tick": tick, "time": time.to_string(), "records": records, "remaining": remaining }),
+                    );
                 }
                 self.ticked();
             }
             Progress::Line(problem) => self.say(&format!("skipped {}", problem.with_help())),
-            Progress::SourceEnded { source, failure: None } => self.say(&format!("the source `{source}` has ended")),
-            Progress::SourceEnded { source, failure: Some(why) } => self.say(&format!("the source `{source}` failed: {why}")),
+            Progress::SourceEnded { source, failure: None } => {
+                self.say(&format!("the source `{source}` has ended"));
+            }
+            Progress::SourceEnded { source, failure: Some(why) } => {
+                self.say(&format!("the source `{source}` failed: {why}"));
+            }
             Progress::Late(late) => {
                 if self.said_at.elapsed() >= LINE_EVERY {
                     self.said_at = Instant::now();
@@ -106,13 +115,16 @@ impl Teller {
 
     fn started(&mut self, existed: bool, remaining: Option<usize>) {
         (self.total, self.remaining) = (remaining, remaining);
-        let objects = format!("{} object{}", self.objects, if self.objects == 1 { "" } else { "s" });
+        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let objects = counted(number(self.objects), "object");
         let head = match (existed, remaining) {
             (true, Some(0)) => format!("{}: everything was taken already", self.application),
             (true, _) => format!("{}: going on with {objects}", self.application),
             (false, _) => format!("{}: {objects}", self.application),
         };
-        let readings = remaining.filter(|n| *n > 0).map_or_else(String::new, |n| format!(", {n} readings to take"));
+        let readings = remaining
+            .filter(|n| *n > 0)
+            .map_or_else(String::new, |n| format!(", {} to take", counted(number(n), "reading")));
         let in_real_time = if remaining.is_none() { ", in real time; Ctrl-C stops it" } else { "" };
         match &self.how {
             How::Json => json_line(&json!({
@@ -124,10 +136,12 @@ impl Teller {
                 "remaining": remaining,
             })),
             How::Bar(_) | How::Lines if self.quiet => {}
-            How::Bar(_) | How::Lines => remark(format_args!("{head}{readings}{in_real_time}\ndata folder: {}", self.folder)),
+            How::Bar(_) | How::Lines => {
+                remark(format_args!("{head}{readings}{in_real_time}\ndata folder: {}", self.folder));
+            }
         }
         if let How::Bar(bar) = &self.how {
-            match remaining.filter(|n| *n > 0).and_then(|n| u64::try_from(n).ok()) {
+            match remaining.filter(|n| *n > 0).map(number) {
                 Some(total) => {
                     bar.set_length(total);
                     bar.set_style(style("{bar:32} {pos}/{len} readings  {msg}"));
@@ -143,7 +157,10 @@ impl Teller {
                 // The bar draws ten times a second at most; texts are only made when it may.
                 if self.ticks == 1 || self.said_at.elapsed() >= LINE_EVERY / u32::from(DRAWS_PER_SECOND) {
                     self.said_at = Instant::now();
-                    let done = self.total.zip(self.remaining).map_or(0, |(total, remaining)| total.saturating_sub(remaining));
+                    let done = self
+                        .total
+                        .zip(self.remaining)
+                        .map_or(0, |(total, remaining)| total.saturating_sub(remaining));
                     bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));
                     bar.set_message(self.counts());
                     bar.tick();
@@ -168,7 +185,8 @@ impl Teller {
 
     fn counts(&self) -> String {
         let time = self.time.map(|time| time.to_string()).unwrap_or_default();
-        format!("{time}  {} acts  {} denials", self.acts, self.denials)
+        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        format!("{time}  {}  {}", counted(number(self.acts), "act"), counted(number(self.denials), "denial"))
     }
 
     fn say(&self, text: &str) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use abide_core::record::{Denied, Event, Place};
+use abide_core::record::{DenialKey, Denied, Event, Place};
 use abide_core::schema::{MutationIx, RuleIx, Schema};
 use abide_core::time::Timestamp;
 use abide_host::HostError;
@@ -20,6 +20,8 @@ pub(super) struct Summary {
     pub(super) actions: BTreeMap<Action, u64>,
     /// What was denied, by kind.
     pub(super) denials: BTreeMap<DenialKind, Denials>,
+    /// Of the object that is being counted: the last denial of each key.
+    last_denied: BTreeMap<DenialKey, DenialKind>,
     /// How effects ended, by object and word.
     pub(super) effects: BTreeMap<(String, &'static str), u64>,
     /// Lines that could not be read, of this run.
@@ -53,6 +55,8 @@ pub(super) struct DenialKind {
     pub(super) mutation: Option<String>,
     pub(super) code: &'static str,
     pub(super) place: Place,
+    /// What the denial said; it holds the value that was offered.
+    pub(super) message: String,
 }
 
 /// The denials of a kind: how many, and the first.
@@ -61,7 +65,6 @@ pub(super) struct Denials {
     pub(super) count: u64,
     /// The value that was offered, as it stands in the record.
     pub(super) value: Option<Json>,
-    pub(super) message: String,
     pub(super) first: Option<Timestamp>,
     pub(super) caller: String,
 }
@@ -73,6 +76,7 @@ impl Summary {
             objects: view.list(),
             actions: BTreeMap::new(),
             denials: BTreeMap::new(),
+            last_denied: BTreeMap::new(),
             effects: BTreeMap::new(),
             problems: ran.problems.clone(),
             ticks: ran.ticks,
@@ -82,6 +86,7 @@ impl Summary {
             records: view.shown(),
         };
         for object in view.engine().objects() {
+            summary.last_denied.clear();
             for link in view.records(Lineage::of(object))? {
                 let (record, _) = link?;
                 summary.count(&object.id, &object.schema, record.time, &record.event);
@@ -111,10 +116,12 @@ impl Summary {
             Event::Denial(denied) => self.deny(object, schema, at, denied),
             Event::Denials(counted) => {
                 for one in counted {
-                    let mutation = one.key.mutation.map(|ix| mutation_name(schema, ix));
-                    let (code, place) = (one.key.code.name(), one.key.place.clone());
-                    let kind = DenialKind { object: object.to_owned(), mutation, code, place };
-                    self.denials.entry(kind).or_default().count += one.count;
+                    // Those that were counted were like the last one that was recorded in full.
+                    if let Some(all) =
+                        self.last_denied.get(&one.key).and_then(|kind| self.denials.get_mut(kind))
+                    {
+                        all.count += one.count;
+                    }
                 }
             }
             Event::Outcome(outcome) => {
@@ -128,11 +135,14 @@ impl Summary {
         let reason = denied.reason.to_json();
         let mutation = denied.mutation.map(|ix| mutation_name(schema, ix));
         let (code, place) = (denied.reason.code.name(), denied.reason.place.clone());
-        let all = self.denials.entry(DenialKind { object: object.to_owned(), mutation, code, place }).or_default();
+        let message = denied.reason.message.to_string();
+        let kind = DenialKind { object: object.to_owned(), mutation, code, place: place.clone(), message };
+        self.last_denied
+            .insert(DenialKey { mutation: denied.mutation, code: denied.reason.code, place }, kind.clone());
+        let all = self.denials.entry(kind).or_default();
         all.count += 1;
         if all.first.is_none() {
             all.value = reason.get("value").cloned();
-            all.message = denied.reason.message.to_string();
             all.first = Some(at);
             all.caller = denied.rule.map_or_else(
                 || format!("{} {}", denied.caller.kind().name(), denied.caller.name()).trim().to_owned(),
@@ -148,7 +158,10 @@ impl Summary {
                 "object": action.object, "rule": action.rule, "step": action.step, "mutation": action.mutation, "count": count,
             })
         });
-        let effects = self.effects.iter().map(|((object, outcome), n)| json!({ "object": object, "outcome": outcome, "count": n }));
+        let effects = self
+            .effects
+            .iter()
+            .map(|((object, outcome), n)| json!({ "object": object, "outcome": outcome, "count": n }));
         let problems = self.problems.first.iter().map(|problem| {
             json!({ "source": &*problem.source, "line": problem.line, "message": problem.message, "help": problem.help })
         });
@@ -178,7 +191,7 @@ fn denial_json(kind: &DenialKind, all: &Denials) -> Json {
         "code": kind.code,
         "count": all.count,
         "value": all.value,
-        "message": all.message,
+        "message": kind.message,
         "first": all.first.map(|at| at.to_string()),
     });
     let place = match &kind.place {

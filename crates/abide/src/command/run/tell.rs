@@ -31,7 +31,7 @@ pub(super) fn tell(
     summary: &Summary,
 ) -> Result<(), CommandError> {
     let out = &mut context.out;
-    tell_end(out, summary)?;
+    tell_end(out, application, summary)?;
     tell_objects(out, summary)?;
     tell_actions(out, summary)?;
     tell_denials(out, summary)?;
@@ -42,9 +42,10 @@ pub(super) fn tell(
     Ok(())
 }
 
-fn tell_end(out: &mut Output, summary: &Summary) -> Result<(), CommandError> {
+fn tell_end(out: &mut Output, application: &Application, summary: &Summary) -> Result<(), CommandError> {
     let (tick, time) = summary.last;
     let line = match (summary.finished, summary.ticks) {
+        (true, _) if !application.is_replay() => format!("stopped after tick {tick}, at {time}"),
         (true, 0) => format!("everything was taken already: the last tick was {tick}, at {time}"),
         (true, _) => format!("done after tick {tick}, at {time}"),
         (false, _) => format!("stopped after tick {tick}, at {time}; the same command goes on from there"),
@@ -97,15 +98,18 @@ fn tell_actions(out: &mut Output, summary: &Summary) -> Result<(), CommandError>
         return out.line("no rule has acted");
     }
     let objects: BTreeSet<_> = summary.actions.keys().map(|action| action.object.as_str()).collect();
-    let columns: Vec<_> = if objects.len() <= COLUMNS_MAX { objects.into_iter().collect() } else { Vec::new() };
+    let columns: Vec<_> =
+        if objects.len() <= COLUMNS_MAX { objects.into_iter().collect() } else { Vec::new() };
     let mut rows: BTreeMap<(&str, &str), BTreeMap<&str, u64>> = BTreeMap::new();
     for (action, count) in &summary.actions {
         let does = action.mutation.as_deref().unwrap_or(action.step);
         *rows.entry((&action.rule, does)).or_default().entry(&action.object).or_default() += count;
     }
-    let header: Vec<_> = ["RULE", "DID"].into_iter().chain(columns.iter().copied()).chain(["IN ALL"]).collect();
+    let header: Vec<_> =
+        ["RULE", "DID"].into_iter().chain(columns.iter().copied()).chain(["IN ALL"]).collect();
     let rows = rows.into_iter().map(|((rule, does), counts)| {
-        let of_each = columns.iter().map(|object| counts.get(object).copied().unwrap_or_default().to_string());
+        let of_each =
+            columns.iter().map(|object| counts.get(object).copied().unwrap_or_default().to_string());
         let all: u64 = counts.values().sum();
         [rule.to_owned(), does.to_owned()].into_iter().chain(of_each).chain([all.to_string()]).collect()
     });
@@ -138,7 +142,7 @@ fn tell_denials(out: &mut Output, summary: &Summary) -> Result<(), CommandError>
             denials.count.to_string(),
             denials.first.map(|at| at.to_string()).unwrap_or_default(),
             kind.code.to_owned(),
-            why(denials),
+            why(&kind.message, denials),
         ]
     });
     let rows = rows.collect();
@@ -147,9 +151,9 @@ fn tell_denials(out: &mut Output, summary: &Summary) -> Result<(), CommandError>
 }
 
 /// The message, with the value where the message does not show it.
-fn why(denials: &Denials) -> String {
-    let value = denials.value.as_ref().map(value_text).filter(|value| !denials.message.contains(value.as_str()));
-    value.map_or_else(|| denials.message.clone(), |value| format!("{} (`{value}`)", denials.message))
+fn why(message: &str, denials: &Denials) -> String {
+    let value = denials.value.as_ref().map(value_text).filter(|value| !message.contains(value.as_str()));
+    value.map_or_else(|| message.to_owned(), |value| format!("{message} (`{value}`)"))
 }
 
 fn tell_problems(out: &mut Output, summary: &Summary) -> Result<(), CommandError> {
@@ -172,7 +176,12 @@ fn more(out: &mut Output, all: usize, shown: usize, what: &str) -> Result<(), Co
 }
 
 /// Commands that look at what there is now.
-fn tell_next(out: &mut Output, application: &Application, folder: &Path, summary: &Summary) -> Result<(), CommandError> {
+fn tell_next(
+    out: &mut Output,
+    application: &Application,
+    folder: &Path,
+    summary: &Summary,
+) -> Result<(), CommandError> {
     let Some((id, schema)) = worth_a_look(application, summary) else { return Ok(()) };
     let at = if folders::only_store().is_ok_and(|only| only == folder) || is_named_by_environment(folder) {
         String::new()
@@ -191,7 +200,12 @@ fn tell_next(out: &mut Output, application: &Application, folder: &Path, summary
 
 /// An object of which there is something to tell: one that acted, else the first.
 fn worth_a_look<'a>(application: &'a Application, summary: &Summary) -> Option<(&'a str, &'a Schema)> {
-    let all = || application.objects.iter().flat_map(|component| component.objects.iter().map(move |o| (&*o.id, &*component.schema)));
+    let all = || {
+        application
+            .objects
+            .iter()
+            .flat_map(|component| component.objects.iter().map(move |o| (&*o.id, &*component.schema)))
+    };
     let acted = |id: &str| summary.actions.keys().any(|action| action.object == id);
     all().find(|(id, _)| acted(id)).or_else(|| all().next())
 }
@@ -213,5 +227,9 @@ fn is_named_by_environment(folder: &Path) -> bool {
 /// A path as a shell takes it.
 fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%=:,".contains(c);
-    if !path.is_empty() && path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
+    if !path.is_empty() && path.chars().all(plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
 }

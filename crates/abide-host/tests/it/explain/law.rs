@@ -1,0 +1,107 @@
+//! A law: whatever happens to a host, its log replays, executes and verifies to what the host itself holds.
+
+use abide_core::admission::OperatorAct;
+use abide_core::record::OutcomeStatus;
+use abide_host::history::{differences, replay};
+use abide_host::verify::verify_disk;
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+
+use super::scenario::{CHILD, FAULTY, LAMP, PARENT, Run, SENDER, SLEEPER, SPENDER};
+
+#[derive(Clone, Debug)]
+enum Act {
+    Observe(&'static str, &'static str, Json),
+    Mutate(&'static str, &'static str, Json),
+    Operate(&'static str, OperatorAct),
+    Outcome(OutcomeStatus, i64),
+    Tick(i64),
+    Due,
+    Pause(i64),
+    Reopen(bool),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let observed = prop_oneof![
+        (-10i64..120).prop_map(|lux| Act::Observe("lamp", "observe", json!({ "lux": lux }))),
+        (0i64..30).prop_map(|x| Act::Observe("lamp", "place", json!({ "to": { "x": x - 15, "y": 1 } }))),
+        (0i64..130).prop_map(|heat| Act::Observe("faulty", "observe", json!({ "heat": heat }))),
+        (-2i64..12).prop_map(|n| Act::Observe("spender", "want", json!({ "n": n }))),
+        (0i64..14).prop_map(|level| Act::Observe("sleeper", "observe", json!({ "level": level }))),
+        (0i64..8).prop_map(|jobs| Act::Observe("parent", "observe", json!({ "jobs": jobs }))),
+        prop::sample::select(vec!["off", "low", "high", "odd"]).prop_map(|level| Act::Observe(
+            "sender",
+            "want",
+            json!({ "level": level })
+        )),
+    ];
+    let operated = prop_oneof![
+        Just(Act::Operate("faulty", OperatorAct::Release)),
+        (0i64..3).prop_map(|by| Act::Mutate("faulty", "divide", json!({ "by": by }))),
+        Just(Act::Mutate("spender", "reset", json!({}))),
+        Just(Act::Mutate("lamp", "switch", json!({ "on": true }))),
+    ];
+    let status = prop::sample::select(vec![
+        OutcomeStatus::Delivered,
+        OutcomeStatus::Failed,
+        OutcomeStatus::Abandoned,
+        OutcomeStatus::Simulated,
+    ]);
+    prop_oneof![
+        8 => observed,
+        2 => operated,
+        2 => (status, 90i64..110).prop_map(|(status, code)| Act::Outcome(status, code)),
+        6 => prop_oneof![Just(1), Just(2), Just(7), Just(40), Just(4000)].prop_map(Act::Tick),
+        3 => Just(Act::Due),
+        1 => (1i64..60).prop_map(Act::Pause),
+        1 => prop::bool::ANY.prop_map(Act::Reopen),
+    ]
+}
+
+fn play(acts: &[Act]) -> Run {
+    let mut run = Run::with(&[LAMP, FAULTY, SPENDER, SLEEPER, PARENT, SENDER], &[CHILD]);
+    for act in acts {
+        let now = run.host.time();
+        let later = |seconds: i64| now.saturating_add(abide_core::time::Span::from_secs(seconds));
+        match act {
+            Act::Observe(object, mutation, args) => run.observe(object, mutation, args),
+            Act::Mutate(object, mutation, args) => run.mutate(object, mutation, args),
+            Act::Operate(object, act) => run.operate(object, *act),
+            Act::Outcome(status, code) => {
+                if !run.host.engine().object("sender").unwrap().state.effects.is_empty() {
+                    run.outcome("sender", *status, Some(json!({ "code": code })));
+                }
+            }
+            Act::Tick(seconds) => drop(run.host.tick(later(*seconds)).unwrap()),
+            Act::Due => {
+                if let Some(due) = run.host.next_due() {
+                    run.host.tick(due).unwrap();
+                }
+            }
+            Act::Pause(seconds) => drop(run.host.tick_with(later(*seconds), Vec::new(), Some(now)).unwrap()),
+            Act::Reopen(finish) => run.reopen(*finish),
+        }
+    }
+    run.host.finish().unwrap();
+    run
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_log_alone_says_what_its_host_holds(acts in prop::collection::vec(act(), 1..80)) {
+        let run = play(&acts);
+        let verified = verify_disk(Arc::new(run.disk.clone())).unwrap();
+        prop_assert_eq!(&verified.problems, &[]);
+        let view = run.view();
+        for object in view.engine().objects() {
+            let done = replay(&view, object, None, true).unwrap();
+            prop_assert_eq!(&done.problems, &[], "{:#?}", super::scenario::lineage(&view, &object.id));
+            prop_assert_eq!((done.live_equal, done.executed), (Some(true), Some(object.length)));
+            let live = run.host.engine().object(&object.id).unwrap();
+            prop_assert_eq!(differences(object, live), Vec::<String>::new(), "{}", object.id);
+        }
+    }
+}

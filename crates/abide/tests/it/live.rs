@@ -1,0 +1,73 @@
+//! A host in real time: followed, stopped, resumed.
+
+use rustix::process::Signal;
+
+use crate::asking::LAMP;
+use crate::support::{Sandbox, heads};
+
+#[test]
+fn signals_stop_it_with_everything_in_order() {
+    let sandbox = Sandbox::new();
+    sandbox.write("lamp.yaml", LAMP);
+    for signal in [Signal::INT, Signal::TERM] {
+        let host = sandbox.start(&["run", "lamp.yaml", "--tick", "5ms", "--json"]);
+        let started: serde_json::Value =
+            serde_json::from_str(&host.wait_for("\"event\":\"started\"")).unwrap();
+        assert_eq!(started["resumed"], signal == Signal::TERM);
+        host.wait_for("\"tick\"");
+        host.signal(signal);
+        let (code, lines) = host.end();
+        assert_eq!(code, Some(0));
+        let finished: serde_json::Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+        assert_eq!((&finished["event"], &finished["objects"][0]["id"]), (&"finished".into(), &"lamp".into()));
+        assert!(!sandbox.store("lamp").join("host.sock").exists());
+        sandbox.abide(&["verify"]).yes();
+    }
+}
+
+#[test]
+fn a_lineage_is_followed_while_it_grows() {
+    let sandbox = Sandbox::new();
+    sandbox.write("lamp.yaml", LAMP);
+    let host = sandbox.start(&["run", "lamp.yaml", "--tick", "5ms", "--json"]);
+    host.wait_for("\"tick\"");
+    let follower = sandbox.start(&["lineage", "lamp", "--follow", "--json"]);
+    follower.wait_for("\"genesis\"");
+    sandbox.abide(&["observe", "lamp", "observe", "lux=3"]).yes();
+    let acted: serde_json::Value = serde_json::from_str(&follower.wait_for("\"rule\":\"dark\"")).unwrap();
+    assert_eq!(acted["seq"], 2);
+    // Killed without a word, the host leaves what it acknowledged; and the follower sees what the next one adds.
+    host.kill();
+    sandbox.abide(&["observe", "lamp", "observe", "lux=40"]).yes();
+    follower.wait_for("\"lux\":40.0");
+    assert_eq!(heads(&sandbox, &sandbox.store("lamp")).len(), 1);
+    sandbox.abide(&["verify"]).yes();
+}
+
+#[test]
+fn lines_from_standard_input_are_taken_as_they_come() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+
+    let sandbox = Sandbox::with_tank();
+    let manifest = sandbox
+        .read("tank/app.yaml")
+        .replace("mode: replay", "mode: live")
+        .replace("version: v1.0.0", "version: v1.0.0, abide.dev/tick: 5ms");
+    sandbox.write("tank/app.yaml", &manifest);
+    let mut command = sandbox.command(&["run", "tank", "--source", "-", "--quiet"]);
+    let mut host =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = host.stdin.take().unwrap();
+    writeln!(input, "time,level\n2026-03-01T00:00:00Z,1.25").unwrap();
+    sandbox.until(&["show", "tank", "--json"], |ran| {
+        ran.code == Some(0) && ran.json()["memory"]["level"] == 1.25
+    });
+    writeln!(input, "broken\n2026-03-01T00:10:00Z,1.5").unwrap();
+    sandbox.until(&["show", "tank", "--json"], |ran| ran.json()["memory"]["level"] == 1.5);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&host), Signal::INT).unwrap();
+    let output = host.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("skipped `gauge` line 3"), "{said}");
+}

@@ -1,0 +1,11 @@
+//! The command line as its users meet it: the real binary, its output, its exit codes.
+#![cfg(test)]
+
+mod asking;
+mod example;
+mod files;
+mod live;
+mod mistakes;
+mod reading;
+mod resuming;
+mod support;
