@@ -34,12 +34,14 @@ pub(crate) struct HostedObjects {
 impl HostedObjects {
     /// A host with that many objects in a folder of its own.
     pub(crate) fn open(folder: &Path, objects: u32) -> io::Result<Self> {
-        let (schema, _) = Schema::load(SCHEMA)
-            .map_err(|errors| io::Error::other(errors.first().map_or_else(String::new, |first| first.message.clone())))?;
+        let (schema, _) = Schema::load(SCHEMA).map_err(|errors| {
+            io::Error::other(errors.first().map_or_else(String::new, |first| first.message.clone()))
+        })?;
         let schema = Arc::new(schema);
         let time = Timestamp(1_700_000_000_000_000_000);
         let keys = Keys::open(&folder.join("keys")).map_err(io::Error::other)?;
-        let mut host = Host::open_folder(&folder.join("data"), &keys, true, time).map_err(io::Error::other)?;
+        let mut host =
+            Host::open_folder(&folder.join("data"), &keys, true, time).map_err(io::Error::other)?;
         let beginnings: Vec<_> = (0..objects)
             .map(|object| Beginning {
                 id: format!("object-{object}").into(),
@@ -51,7 +53,8 @@ impl HostedObjects {
         host.begin(&[], &beginnings).map_err(io::Error::other)?;
         let missing = || io::Error::other("the schema lacks the mutation or an argument");
         let mutation = schema.mutation("observe_temperature").ok_or_else(missing)?;
-        let args = schema.mutations.get(usize::from(mutation.0)).map(|found| &found.args).ok_or_else(missing)?;
+        let args =
+            schema.mutations.get(usize::from(mutation.0)).map(|found| &found.args).ok_or_else(missing)?;
         let slot = |name: &str| args.slot(name).map(|slot| usize::from(slot.0)).ok_or_else(missing);
         let slots = (slot("at")?, slot("value")?);
         Ok(Self { host, mutation, slots, time, source: "bench".into() })
@@ -73,7 +76,8 @@ impl HostedObjects {
         self.time = self.time.saturating_add(Span::from_secs(1));
         let tenths = u8::try_from(self.time.0 / 1_000_000_000 % 10).unwrap_or(0);
         let objects = self.host.engine().objects().iter();
-        let readings: Vec<_> = objects.map(|object| (object.number, self.reading(object.number, tenths))).collect();
+        let readings: Vec<_> =
+            objects.map(|object| (object.number, self.reading(object.number, tenths))).collect();
         let count = readings.len();
         let start = Instant::now();
         for (number, request) in readings {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::append::{BareAppend, Batch};
+use crate::append::BareAppend;
 use crate::host::HostedObjects;
 use crate::race::{self, Entry, Plan, Standings};
 use crate::script::ChainScript;

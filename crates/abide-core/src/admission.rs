@@ -71,7 +71,12 @@ pub fn admit(subject: Subject<'_>, request: &Request, now: Timestamp) -> Result<
         && !requires.holds(&env).map_err(|e| evaluation(schema, requires, &e))?
     {
         let place = Place::Expression(requires.source().into());
-        return Err(denial(Code::Requires, place, None, format!("`{}` requires `{}`", mutation.name, requires.source())));
+        return Err(denial(
+            Code::Requires,
+            place,
+            None,
+            format!("`{}` requires `{}`", mutation.name, requires.source()),
+        ));
     }
     let changes = changes(schema, mutation, &env)?;
     let mut effect = None;
@@ -83,7 +88,15 @@ pub fn admit(subject: Subject<'_>, request: &Request, now: Timestamp) -> Result<
     }
     let cost = charge(subject, mutation, &request.caller, &env)?;
     check_drift(subject, &request.caller, &changes)?;
-    Ok(Mutated { mutation: request.mutation, caller: request.caller.clone(), rule: None, args, changes, cost, effect })
+    Ok(Mutated {
+        mutation: request.mutation,
+        caller: request.caller.clone(),
+        rule: None,
+        args,
+        changes,
+        cost,
+        effect,
+    })
 }
 
 /// Whether the mutation's `ignore` drops an observation that says nothing new. What admission would deny is not dropped.
@@ -99,7 +112,8 @@ pub fn ignores(subject: Subject<'_>, request: &Request, now: Timestamp) -> bool 
     }
     let Ok(args) = check_args(&mutation.args, &request.args) else { return false };
     let memory = &subject.state.memory;
-    let env = Env { memory, old_memory: memory, args: &args, now, caller: ("observation", request.caller.name()) };
+    let env =
+        Env { memory, old_memory: memory, args: &args, now, caller: ("observation", request.caller.name()) };
     ignore.holds(&env).unwrap_or(false)
 }
 
@@ -151,7 +165,9 @@ impl OperatorAct {
             return Ok(());
         }
         let message = match self {
-            Self::Release => format!("the object is {}: only a quarantined one can be released", status.name()),
+            Self::Release => {
+                format!("the object is {}: only a quarantined one can be released", status.name())
+            }
             Self::Seal => format!("the object is {} already", status.name()),
         };
         Err(denial(Code::Status, Place::Object, Some(status.name().to_owned()), message))
@@ -161,7 +177,12 @@ impl OperatorAct {
 /// The bytes that an operator's signature covers: core deterministic CBOR of
 /// `["abide-operator/1", genesis hash, act, mutation or "", arguments, counter]`.
 #[must_use]
-pub fn signed_bytes(genesis: Hash, act: &str, mutation: Option<(&Mutation, &[Value])>, counter: u64) -> Vec<u8> {
+pub fn signed_bytes(
+    genesis: Hash,
+    act: &str,
+    mutation: Option<(&Mutation, &[Value])>,
+    counter: u64,
+) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(160);
     let mut e = Encoder::new(&mut bytes);
     let name = mutation.map_or("", |(mutation, _)| &mutation.name);
@@ -181,8 +202,15 @@ pub fn signed_bytes(genesis: Hash, act: &str, mutation: Option<(&Mutation, &[Val
 ///
 /// # Errors
 /// A denial with [`Code::Signature`].
-pub fn check_signature(policy: &Policy, state: &State, signature: &Signature, bytes: &[u8]) -> Result<(), Box<Denial>> {
-    let deny = |message: String| Err(denial(Code::Signature, Place::Object, Some(signature.name.to_string()), message));
+pub fn check_signature(
+    policy: &Policy,
+    state: &State,
+    signature: &Signature,
+    bytes: &[u8],
+) -> Result<(), Box<Denial>> {
+    let deny = |message: String| {
+        Err(denial(Code::Signature, Place::Object, Some(signature.name.to_string()), message))
+    };
     if policy.operator(&signature.key).is_none_or(|operator| operator.name != signature.name) {
         return deny(format!("`{}` with this key is not an operator of this object", signature.name));
     }
@@ -201,14 +229,21 @@ pub fn check_signature(policy: &Policy, state: &State, signature: &Signature, by
 
 fn mutation_of(schema: &Schema, ix: MutationIx) -> Result<&Mutation, Box<Denial>> {
     schema.mutations.get(usize::from(ix.0)).ok_or_else(|| {
-        denial(Code::Argument, Place::Object, Some(ix.0.to_string()), "the schema has no such mutation".to_owned())
+        denial(
+            Code::Argument,
+            Place::Object,
+            Some(ix.0.to_string()),
+            "the schema has no such mutation".to_owned(),
+        )
     })
 }
 
 fn check_status(status: Status, caller: &Caller) -> Result<(), Box<Denial>> {
     let allowed = match status {
         Status::Incomplete | Status::Active | Status::Sleeping => true,
-        Status::Quarantined => matches!(caller, Caller::Observation(_) | Caller::Operator(_) | Caller::SafeState),
+        Status::Quarantined => {
+            matches!(caller, Caller::Observation(_) | Caller::Operator(_) | Caller::SafeState)
+        }
         Status::Sealed | Status::Terminated => false,
     };
     if allowed {
@@ -247,7 +282,12 @@ pub fn check_args(ty: &StructType, given: &[Value]) -> Result<Vec<Value>, Box<De
         };
         let place = || Place::Argument(Arc::clone(&field.name));
         if matches!(value, Value::Null) && !field.ty.nullable {
-            return Err(denial(Code::Argument, place(), None, format!("argument `{}` is missing", field.name)));
+            return Err(denial(
+                Code::Argument,
+                place(),
+                None,
+                format!("argument `{}` is missing", field.name),
+            ));
         }
         if let Err(violation) = field.ty.check(&value) {
             let message = format!("argument `{}`: {}", field.name, violation.message);
@@ -267,7 +307,12 @@ fn changes(schema: &Schema, mutation: &Mutation, env: &Env<'_>) -> Result<Vec<(S
         let value = field.ty.normalize(value);
         if let Err(violation) = field.ty.check(&value) {
             let message = format!("field `{}`: {}", field.name, violation.message);
-            return Err(denial(Code::Bounds, Place::Field(Arc::clone(&field.name)), Some(violation.value), message));
+            return Err(denial(
+                Code::Bounds,
+                Place::Field(Arc::clone(&field.name)),
+                Some(violation.value),
+                message,
+            ));
         }
         if env.memory.get(usize::from(slot.0)) != Some(&value) {
             changes.push((*slot, value));
@@ -320,7 +365,12 @@ pub(crate) fn check_invariants(
 }
 
 pub(crate) fn is_complete(schema: &Schema, memory: &[Value]) -> bool {
-    schema.memory.fields.iter().zip(memory).all(|(field, value)| field.ty.nullable || !matches!(value, Value::Null))
+    schema
+        .memory
+        .fields
+        .iter()
+        .zip(memory)
+        .all(|(field, value)| field.ty.nullable || !matches!(value, Value::Null))
 }
 
 fn check_effect(
@@ -343,7 +393,12 @@ fn check_effect(
 }
 
 /// What the slope is charged: nothing, unless the object itself or a component asks.
-fn charge(subject: Subject<'_>, mutation: &Mutation, caller: &Caller, env: &Env<'_>) -> Result<Micro, Box<Denial>> {
+fn charge(
+    subject: Subject<'_>,
+    mutation: &Mutation,
+    caller: &Caller,
+    env: &Env<'_>,
+) -> Result<Micro, Box<Denial>> {
     if !matches!(caller, Caller::Rule | Caller::Behaviour | Caller::Component(_)) {
         return Ok(0);
     }
@@ -353,7 +408,12 @@ fn charge(subject: Subject<'_>, mutation: &Mutation, caller: &Caller, env: &Env<
             let value = program.eval(env).map_err(|e| evaluation(subject.schema, program, &e))?;
             micro(&value).ok_or_else(|| {
                 let message = format!("the cost of `{}` must be a number from 0 to 1e12", mutation.name);
-                denial(Code::Evaluation, Place::Expression(program.source().into()), Some(untyped_to_json(&value).to_string()), message)
+                denial(
+                    Code::Evaluation,
+                    Place::Expression(program.source().into()),
+                    Some(untyped_to_json(&value).to_string()),
+                    message,
+                )
             })?
         }
     };
@@ -362,8 +422,12 @@ fn charge(subject: Subject<'_>, mutation: &Mutation, caller: &Caller, env: &Env<
         return Ok(cost);
     }
     let current = bucket.at(env.now);
-    let message =
-        format!("`{}` costs {}, and the trust slope holds {}", mutation.name, show_micro(cost), show_micro(current.level));
+    let message = format!(
+        "`{}` costs {}, and the trust slope holds {}",
+        mutation.name,
+        show_micro(cost),
+        show_micro(current.level)
+    );
     let mut denied = denial(Code::Slope, Place::Object, Some(show_micro(cost)), message);
     denied.affordable_at = current.affords_at(cost);
     Err(denied)
@@ -376,12 +440,22 @@ fn check_drift(subject: Subject<'_>, caller: &Caller, changes: &[(Slot, Value)])
     let Subject { schema, state, .. } = subject;
     for (drift, from) in schema.trust_slope.drift.iter().zip(&state.drift_from) {
         let changed = changes.iter().find(|(slot, _)| *slot == drift.field);
-        let Some((field, value)) = schema.memory.get(drift.field).zip(changed.and_then(|(_, value)| numeric(value))) else {
+        let Some((field, value)) =
+            schema.memory.get(drift.field).zip(changed.and_then(|(_, value)| numeric(value)))
+        else {
             continue;
         };
         if (value - from).abs() > drift.within {
-            let message = format!("field `{}` would drift to {value}, more than {} from {from}", field.name, drift.within);
-            return Err(denial(Code::Drift, Place::Field(Arc::clone(&field.name)), Some(value.to_string()), message));
+            let message = format!(
+                "field `{}` would drift to {value}, more than {} from {from}",
+                field.name, drift.within
+            );
+            return Err(denial(
+                Code::Drift,
+                Place::Field(Arc::clone(&field.name)),
+                Some(value.to_string()),
+                message,
+            ));
         }
     }
     Ok(())
@@ -395,7 +469,9 @@ pub(crate) fn excerpt(value: &Value) -> Value {
     let shown = match value {
         Value::Str(text) if text.len() <= EXCERPT_MAX => return value.clone(),
         Value::Str(text) => text.to_string(),
-        Value::Bytes(_) | Value::List(_) | Value::Struct(_) | Value::Map(_) => untyped_to_json(value).to_string(),
+        Value::Bytes(_) | Value::List(_) | Value::Struct(_) | Value::Map(_) => {
+            untyped_to_json(value).to_string()
+        }
         _ => return value.clone(),
     };
     if shown.len() <= EXCERPT_MAX {
@@ -411,7 +487,11 @@ pub fn micro(value: &Value) -> Option<Micro> {
     match value {
         Value::Int(n) => u64::try_from(*n).ok().filter(|n| *n <= 1_000_000_000_000).map(|n| n * 1_000_000),
         Value::Num(n) if n.is_finite() && *n >= 0.0 && *n <= 1e12 => {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds are checked above")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "bounds are checked above"
+            )]
             let up = (n * 1e6).ceil() as u64;
             Some(up)
         }

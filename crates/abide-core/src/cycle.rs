@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::admission::{self, Denial, OperatorRequest, Request, Subject, admit, check_signature, denial, ignores, signed_bytes};
+use crate::admission::{
+    self, Denial, OperatorRequest, Request, Subject, admit, check_signature, denial, ignores, signed_bytes,
+};
 use crate::clock::Clock;
 use crate::expr::{Env, EvalError, Program};
 use crate::field::Slot;
@@ -11,7 +13,8 @@ use crate::frame::Frame;
 use crate::object::Object;
 use crate::policy::Policy;
 use crate::record::{
-    Caller, Code, DenialKey, Denied, Event, Genesis, Hash, Mutated, Outcome, OutcomeStatus, Place, Reason, Spawned,
+    Caller, Code, DenialKey, Denied, Event, Genesis, Hash, Mutated, Outcome, OutcomeStatus, Place, Reason,
+    Spawned,
 };
 use crate::schema::{MutateStep, RuleIx, Schema, SpawnStep, Step, Until};
 use crate::slope::Allotment;
@@ -108,7 +111,10 @@ impl<'a> Cycle<'a> {
     /// For a cycle that is run again: records what cannot be computed again as it was recorded. That is the outcome of an
     /// effect, without what its target answered, and a denial of arguments that were cut short.
     pub fn take_as_recorded(&mut self, event: Event) {
-        debug_assert!(matches!(event, Event::Outcome(_) | Event::Denial(_)), "everything else is computed again");
+        debug_assert!(
+            matches!(event, Event::Outcome(_) | Event::Denial(_)),
+            "everything else is computed again"
+        );
         self.record(event);
     }
 
@@ -117,7 +123,9 @@ impl<'a> Cycle<'a> {
         let now = self.clock.time;
         let rules = self.object.schema.rules.iter().zip(&self.object.state.rules);
         let missed = |due: Timestamp| due > since && due <= now;
-        let any = rules.filter_map(|(rule, memory)| Some(memory.chosen_at?.saturating_add(rule.every?))).any(missed);
+        let any = rules
+            .filter_map(|(rule, memory)| Some(memory.chosen_at?.saturating_add(rule.every?)))
+            .any(missed);
         if self.object.schema.missed == crate::schema::Missed::Skip && any {
             self.record(Event::Pause { since });
         }
@@ -147,7 +155,9 @@ impl<'a> Cycle<'a> {
         let now = self.clock.time;
         let schema = Arc::clone(&self.object.schema);
         let chosen = (0u16..).map(RuleIx).zip(schema.rules.iter().zip(&self.object.state.rules).zip(truths));
-        let chosen = chosen.filter(|(_, ((rule, memory), held))| **held && memory.ready(rule, now) && memory.held(rule, now));
+        let chosen = chosen.filter(|(_, ((rule, memory), held))| {
+            **held && memory.ready(rule, now) && memory.held(rule, now)
+        });
         if let Some(ix) = chosen.map(|(ix, _)| ix).next()
             && let Some(rule) = schema.rules.get(usize::from(ix.0))
         {
@@ -158,7 +168,8 @@ impl<'a> Cycle<'a> {
         for ((rule, memory), held) in schema.rules.iter().zip(&self.object.state.rules).zip(truths) {
             let ready = memory.ready(rule, now);
             self.end.hot |= *held && ready && memory.held(rule, now);
-            let watches_clock = rule.when.reads_now() && (ready || rule.held_for.is_some() || rule.when.can_fail());
+            let watches_clock =
+                rule.when.reads_now() && (ready || rule.held_for.is_some() || rule.when.can_fail());
             self.end.hot |= watches_clock;
         }
     }
@@ -180,7 +191,12 @@ impl<'a> Cycle<'a> {
                     false
                 }
             };
-            let was_held = self.object.state.rules.get(usize::from(ix.0)).is_some_and(|memory| memory.held_since.is_some());
+            let was_held = self
+                .object
+                .state
+                .rules
+                .get(usize::from(ix.0))
+                .is_some_and(|memory| memory.held_since.is_some());
             if rule.held_for.is_some() && holds != was_held {
                 flips.push((ix, holds));
             }
@@ -228,8 +244,11 @@ impl<'a> Cycle<'a> {
 
     fn step_request(&self, step: &MutateStep, caller: Caller) -> Result<Request, Box<Denial>> {
         let env = guard_env(&self.object.state, self.clock.time);
-        let args: Result<Vec<_>, TemplateError<'_>> =
-            step.args.iter().map(|arg| arg.as_ref().map_or(Ok(Value::Null), |arg| template::value(arg, &env))).collect();
+        let args: Result<Vec<_>, TemplateError<'_>> = step
+            .args
+            .iter()
+            .map(|arg| arg.as_ref().map_or(Ok(Value::Null), |arg| template::value(arg, &env)))
+            .collect();
         match args {
             Ok(args) => Ok(Request { mutation: step.mutation, args, caller }),
             Err((program, error)) => Err(admission::evaluation(&self.object.schema, program, &error)),
@@ -287,25 +306,41 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "the three parts of a child are taken apart by the only caller")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "the three parts of a child are taken apart by the only caller"
+    )]
     fn prepare_child(
         &self,
         step: &SpawnStep,
     ) -> Result<(Arc<Schema>, Vec<(Slot, Value)>, Option<Allotment>), Box<Denial>> {
-        let refuse = |value: String, message: String| Err(denial(Code::Spawn, Place::Object, Some(value), message));
+        let refuse =
+            |value: String, message: String| Err(denial(Code::Spawn, Place::Object, Some(value), message));
         let limits = self.object.policy.limits;
         let Some(schema) = self.world.schemas.get(&step.schema) else {
-            return refuse(step.schema.to_string(), format!("no schema `{}` is at hand for a child", step.schema));
+            return refuse(
+                step.schema.to_string(),
+                format!("no schema `{}` is at hand for a child", step.schema),
+            );
         };
         if self.object.depth >= limits.depth {
-            return refuse(self.object.depth.to_string(), format!("a child would be more than {} generations deep", limits.depth));
+            return refuse(
+                self.object.depth.to_string(),
+                format!("a child would be more than {} generations deep", limits.depth),
+            );
         }
         if self.object.state.children.len() >= usize::try_from(limits.children).unwrap_or(usize::MAX) {
-            return refuse(limits.children.to_string(), format!("{} children are alive already", limits.children));
+            return refuse(
+                limits.children.to_string(),
+                format!("{} children are alive already", limits.children),
+            );
         }
         for link in &step.links {
             if !self.object.policy.links.iter().any(|grant| grant.interface == *link) {
-                return refuse(link.to_string(), format!("a child can't be given `{link}`, which its parent is not granted"));
+                return refuse(
+                    link.to_string(),
+                    format!("a child can't be given `{link}`, which its parent is not granted"),
+                );
             }
         }
         let allotment = match self.object.state.bucket {
@@ -313,7 +348,10 @@ impl<'a> Cycle<'a> {
                 Some((_, part)) => Some(part),
                 None => {
                     let asked = admission::show_micro(step.budget);
-                    return refuse(asked, "the trust slope has not that much budget and refill to give".to_owned());
+                    return refuse(
+                        asked,
+                        "the trust slope has not that much budget and refill to give".to_owned(),
+                    );
                 }
             },
             None if step.budget == 0 => None,
@@ -337,8 +375,11 @@ impl<'a> Cycle<'a> {
             given.insert(Arc::clone(name), json);
         }
         let values = first_values(schema, &given);
-        let checked = values.and_then(|values| check_first_values(schema, &values, self.clock.time).map(|()| values));
-        checked.map_err(|reason| Box::new(Denial { reason: Reason { code: Code::Spawn, ..reason }, affordable_at: None }))
+        let checked =
+            values.and_then(|values| check_first_values(schema, &values, self.clock.time).map(|()| values));
+        checked.map_err(|reason| {
+            Box::new(Denial { reason: Reason { code: Code::Spawn, ..reason }, affordable_at: None })
+        })
     }
 
     fn ask(&mut self, request: &Request) -> Verdict {
@@ -349,7 +390,8 @@ impl<'a> Cycle<'a> {
         match admit(subject(self.object), request, now) {
             Ok(mutated) => self.record(Event::Mutation(mutated)),
             Err(denial) => {
-                let denied = self.denied(Some(request.mutation), request.caller.clone(), &request.args, *denial);
+                let denied =
+                    self.denied(Some(request.mutation), request.caller.clone(), &request.args, *denial);
                 let reason = denied.reason.clone();
                 self.deny(denied);
                 Verdict::Denied(reason)
@@ -376,7 +418,9 @@ impl<'a> Cycle<'a> {
     }
 
     fn outcome(&mut self, outcome: Outcome, answer: Option<serde_json::Value>) -> Verdict {
-        let Some(effect) = self.object.state.effects.get(&outcome.of).cloned() else { return Verdict::Ignored };
+        let Some(effect) = self.object.state.effects.get(&outcome.of).cloned() else {
+            return Verdict::Ignored;
+        };
         let schema = Arc::clone(&self.object.schema);
         let answered = schema.mutations.get(usize::from(effect.mutation.0)).and_then(|m| m.effect.as_ref());
         let status = outcome.status;
@@ -386,14 +430,15 @@ impl<'a> Cycle<'a> {
         let (mutation, answer) = match status {
             OutcomeStatus::Delivered => (declared.result, answer),
             OutcomeStatus::Failed | OutcomeStatus::Abandoned => {
-                let why = message.map_or_else(|| "abandoned: it was no longer valid".to_owned(), |m| m.to_string());
+                let why =
+                    message.map_or_else(|| "abandoned: it was no longer valid".to_owned(), |m| m.to_string());
                 (declared.error, Some(serde_json::json!({ "message": why })))
             }
             OutcomeStatus::Simulated => (None, None),
         };
         if let Some(mutation) = mutation {
             let Some(target) = schema.mutations.get(usize::from(mutation.0)) else { return verdict };
-            let args = answer_args(&target.args, answer.unwrap_or_default());
+            let args = answer_args(&target.args, &answer.unwrap_or_default());
             let source = format!("{}.{}", declared.interface, declared.function);
             self.ask(&Request { mutation, args, caller: Caller::Observation(source.into()) });
         }
@@ -429,7 +474,9 @@ impl<'a> Cycle<'a> {
     fn end_denial_windows(&mut self) {
         let state = &self.object.state;
         let window = State::denial_window(&self.object.schema);
-        let over = |key: &DenialKey| state.denied.get(key).is_none_or(|at| at.saturating_add(window) <= self.clock.time);
+        let over = |key: &DenialKey| {
+            state.denied.get(key).is_none_or(|at| at.saturating_add(window) <= self.clock.time)
+        };
         let pending = self.frame.recorded_counts().unwrap_or(&state.pending);
         if pending.iter().any(|counted| over(&counted.key)) {
             self.object.record_pending(self.clock, self.frame);
@@ -469,7 +516,11 @@ impl<'a> Cycle<'a> {
         let now = self.clock.time;
         let schema = Arc::clone(&self.object.schema);
         let trips = denied.counts_as_own() && self.trips_quarantine(now);
-        let key = DenialKey { mutation: denied.mutation, code: denied.reason.code, place: denied.reason.place.clone() };
+        let key = DenialKey {
+            mutation: denied.mutation,
+            code: denied.reason.code,
+            place: denied.reason.place.clone(),
+        };
         let window = State::denial_window(&schema);
         let known = self.object.state.denied.get(&key).is_some_and(|at| at.saturating_add(window) > now);
         if known && !trips {
@@ -489,7 +540,8 @@ impl<'a> Cycle<'a> {
         let Some(quarantine) = self.object.schema.trust_slope.quarantine else { return false };
         let state = &self.object.state;
         let recent = state.own_denials.iter().filter(|at| at.saturating_add(quarantine.within) > now).count();
-        state.status != Status::Quarantined && recent + 1 >= usize::try_from(quarantine.denials).unwrap_or(usize::MAX)
+        state.status != Status::Quarantined
+            && recent + 1 >= usize::try_from(quarantine.denials).unwrap_or(usize::MAX)
     }
 
     fn ask_safe_state(&mut self) {
@@ -520,12 +572,23 @@ impl<'a> Cycle<'a> {
 }
 
 /// The first values of a child's memory from JSON.
-fn first_values(schema: &Schema, given: &BTreeMap<Arc<str>, serde_json::Value>) -> Result<Vec<(Slot, Value)>, Reason> {
+fn first_values(
+    schema: &Schema,
+    given: &BTreeMap<Arc<str>, serde_json::Value>,
+) -> Result<Vec<(Slot, Value)>, Reason> {
     let mut values = Vec::with_capacity(given.len());
     for (name, json) in given {
         let place = Place::Field(Arc::clone(name));
-        let Some((slot, field)) = schema.memory.slot(name).and_then(|slot| Some((slot, schema.memory.get(slot)?))) else {
-            return Err(denial(Code::Bounds, place, None, format!("schema `{}` has no field `{name}`", schema.name)).reason);
+        let Some((slot, field)) =
+            schema.memory.slot(name).and_then(|slot| Some((slot, schema.memory.get(slot)?)))
+        else {
+            return Err(denial(
+                Code::Bounds,
+                place,
+                None,
+                format!("schema `{}` has no field `{name}`", schema.name),
+            )
+            .reason);
         };
         match field.ty.value_from_json(json) {
             Ok(value) => values.push((slot, value)),
@@ -574,7 +637,13 @@ pub fn due_after(object: &Object, now: Timestamp) -> Option<Timestamp> {
     let counted = state.pending.iter().filter_map(|c| Some(state.denied.get(&c.key)?.saturating_add(window)));
     let counted = counted.filter(|due| *due > now).min();
     let own = match state.status {
-        Status::Active => object.schema.rules.iter().zip(&state.rules).flat_map(|(rule, memory)| memory.due_after(rule, now)).min(),
+        Status::Active => object
+            .schema
+            .rules
+            .iter()
+            .zip(&state.rules)
+            .flat_map(|(rule, memory)| memory.due_after(rule, now))
+            .min(),
         Status::Sleeping => state.sleep.and_then(|(_, until)| until).filter(|until| *until > now),
         _ => None,
     };
@@ -597,16 +666,19 @@ fn child_policy(parent: &Policy, step: &SpawnStep) -> Policy {
 
 /// What an effect's target answered, as arguments of the mutation that takes it: members by name, or the whole as the
 /// only argument.
-fn answer_args(ty: &crate::field::StructType, answer: serde_json::Value) -> Vec<Value> {
+fn answer_args(ty: &crate::field::StructType, answer: &serde_json::Value) -> Vec<Value> {
     let read = |field: &crate::field::Field, json: &serde_json::Value| {
         field.ty.value_from_json(json).unwrap_or_else(|_| crate::field::untyped_from_json(json))
     };
-    match (&answer, ty.fields.as_slice()) {
-        (serde_json::Value::Object(members), [field]) if !members.contains_key(&*field.name) => vec![read(field, &answer)],
-        (serde_json::Value::Object(members), fields) => {
-            fields.iter().map(|field| members.get(&*field.name).map_or(Value::Null, |json| read(field, json))).collect()
+    match (answer, ty.fields.as_slice()) {
+        (serde_json::Value::Object(members), [field]) if !members.contains_key(&*field.name) => {
+            vec![read(field, answer)]
         }
-        (_, [field]) => vec![read(field, &answer)],
+        (serde_json::Value::Object(members), fields) => fields
+            .iter()
+            .map(|field| members.get(&*field.name).map_or(Value::Null, |json| read(field, json)))
+            .collect(),
+        (_, [field]) => vec![read(field, answer)],
         _ => Vec::new(),
     }
 }

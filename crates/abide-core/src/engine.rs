@@ -218,7 +218,8 @@ impl Engine {
 
     /// The schemas of the log; of each name the one that children get comes last.
     pub(crate) fn schemas_in_order(&self) -> Vec<&Arc<Schema>> {
-        let current = |schema: &&Arc<Schema>| self.names.get(&schema.name).is_some_and(|s| s.digest == schema.digest);
+        let current =
+            |schema: &&Arc<Schema>| self.names.get(&schema.name).is_some_and(|s| s.digest == schema.digest);
         let (last, first): (Vec<_>, Vec<_>) = self.schemas.values().partition(current);
         first.into_iter().chain(last).collect()
     }
@@ -227,7 +228,12 @@ impl Engine {
     ///
     /// # Errors
     /// When the id is taken or malformed, or a first value is not admitted.
-    pub fn check_beginning(&self, id: &Arc<str>, schema: &Schema, values: &[(Slot, Value)]) -> Result<(), BeginError> {
+    pub fn check_beginning(
+        &self,
+        id: &Arc<str>,
+        schema: &Schema,
+        values: &[(Slot, Value)],
+    ) -> Result<(), BeginError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if id.is_empty() || id.len() > 128 || !id.bytes().all(allowed) {
             return Err(BeginError::Id(Arc::clone(id)));
@@ -286,7 +292,9 @@ impl Engine {
         let mut inbox = arrivals.drain(..).peekable();
         let existing = self.objects.len();
         let mut index = 0;
-        while let Some(next) = self.next_turn(index, inbox.peek().map(|a| a.object), paused_since.is_some(), existing) {
+        while let Some(next) =
+            self.next_turn(index, inbox.peek().map(|a| a.object), paused_since.is_some(), existing)
+        {
             index = next + 1;
             let Some(object) = self.objects.get_mut(next) else { break };
             let number = object.number;

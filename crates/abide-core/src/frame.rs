@@ -46,7 +46,18 @@ impl Frame {
     /// An empty frame of a host.
     #[must_use]
     pub fn new(host: std::sync::Arc<str>) -> Self {
-        Self { clock: Clock::default(), bytes: Vec::new(), entries: Vec::new(), effects: Vec::new(), acts: 0, denials: 0, host, counted: Vec::new(), truths: Vec::new(), recorded_counts: BTreeMap::new() }
+        Self {
+            clock: Clock::default(),
+            bytes: Vec::new(),
+            entries: Vec::new(),
+            effects: Vec::new(),
+            acts: 0,
+            denials: 0,
+            host,
+            counted: Vec::new(),
+            truths: Vec::new(),
+            recorded_counts: BTreeMap::new(),
+        }
     }
 
     /// Empties it for the next tick.

@@ -4,22 +4,22 @@
 //! the same bytes on every machine.
 #![forbid(unsafe_code)]
 
-pub mod time;
-pub mod value;
-pub mod codec;
-pub mod field;
-pub mod document;
-pub mod expr;
-pub mod schema;
-pub mod policy;
-pub mod slope;
-pub mod record;
-pub mod state;
-pub mod template;
 pub mod admission;
 pub mod clock;
+pub mod codec;
+pub mod cycle;
+pub mod document;
+pub mod engine;
+pub mod expr;
+pub mod field;
 pub mod frame;
 pub mod object;
-pub mod cycle;
-pub mod engine;
+pub mod policy;
+pub mod record;
+pub mod schema;
+pub mod slope;
 mod snapshot;
+pub mod state;
+pub mod template;
+pub mod time;
+pub mod value;

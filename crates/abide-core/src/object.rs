@@ -46,7 +46,14 @@ pub struct Object {
 impl Object {
     /// Begins an object: its genesis record goes into the frame.
     #[must_use]
-    pub fn begin(id: Arc<str>, number: u32, schema: Arc<Schema>, genesis: Genesis, clock: Clock, frame: &mut Frame) -> Self {
+    pub fn begin(
+        id: Arc<str>,
+        number: u32,
+        schema: Arc<Schema>,
+        genesis: Genesis,
+        clock: Clock,
+        frame: &mut Frame,
+    ) -> Self {
         let mut object = Self::bound(id, number, schema, &genesis, Hash::default(), clock.time);
         object.length = 0;
         object.push(Event::Genesis(Box::new(genesis)), clock, frame);
@@ -56,7 +63,14 @@ impl Object {
 
     /// The object that a recorded genesis begins.
     #[must_use]
-    pub fn bound(id: Arc<str>, number: u32, schema: Arc<Schema>, genesis: &Genesis, hash: Hash, at: Timestamp) -> Self {
+    pub fn bound(
+        id: Arc<str>,
+        number: u32,
+        schema: Arc<Schema>,
+        genesis: &Genesis,
+        hash: Hash,
+        at: Timestamp,
+    ) -> Self {
         Self {
             id,
             number,
@@ -97,8 +111,9 @@ impl Object {
     #[must_use]
     pub fn leaves(&self, at: Timestamp) -> Allotment {
         let held = self.state.children.values();
-        let (budget, refill) =
-            held.fold((0u64, 0u64), |sum, part| (sum.0.saturating_add(part.budget), sum.1.saturating_add(part.refill)));
+        let (budget, refill) = held.fold((0u64, 0u64), |sum, part| {
+            (sum.0.saturating_add(part.budget), sum.1.saturating_add(part.refill))
+        });
         let level = self.state.bucket.map_or(0, |bucket| bucket.at(at).level);
         match self.allotment {
             Some(given) => Allotment {

@@ -193,7 +193,8 @@ mod tests {
                 for (to, cost) in &admitted[i..] {
                     sum += u128::from(*cost);
                     let window = u128::try_from(to - from).unwrap();
-                    prop_assert!(sum * (per as u128) <= u128::from(capacity) * (per as u128) + u128::from(amount) * window);
+                    let per = u128::try_from(per).unwrap();
+                    prop_assert!(sum * per <= u128::from(capacity) * per + u128::from(amount) * window);
                 }
             }
         }

@@ -34,9 +34,17 @@ impl Engine {
         let written: std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> = (|| {
             e.array(7)?.u64(VERSION)?;
             let host = &self.host;
-            e.array(5)?.str(&host.identity)?.bytes(&host.log_key)?.str(&host.origin)?.bytes(&host.certificate)?;
+            e.array(5)?
+                .str(&host.identity)?
+                .bytes(&host.log_key)?
+                .str(&host.origin)?
+                .bytes(&host.certificate)?;
             e.bool(host.replayed)?;
-            e.array(4)?.u64(self.host_length)?.bytes(&self.host_head.0)?.u64(self.clock.tick)?.i64(self.clock.time.0)?;
+            e.array(4)?
+                .u64(self.host_length)?
+                .bytes(&self.host_head.0)?
+                .u64(self.clock.tick)?
+                .i64(self.clock.time.0)?;
             e.array(self.schemas_in_order().len() as u64)?;
             for schema in self.schemas_in_order() {
                 e.bytes(&schema.canonical)?;
@@ -50,7 +58,8 @@ impl Engine {
             // Counted since the last commit: the next one holds it, so a host that restores this must know of it.
             e.array(self.uncommitted.len() as u64)?;
             self.uncommitted.iter().try_for_each(|number| e.u32(*number)?.ok())
-        })();
+        })(
+        );
         put(written);
         bytes
     }
@@ -98,7 +107,10 @@ impl Engine {
     }
 }
 
-fn write_object(object: &Object, e: &mut Sink<'_>) -> std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> {
+fn write_object(
+    object: &Object,
+    e: &mut Sink<'_>,
+) -> std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> {
     e.array(12)?.str(&object.id)?.u32(object.number)?.bytes(&object.schema.digest)?;
     write_policy(&object.policy, e)?;
     e.bytes(&object.genesis.0)?;
@@ -117,7 +129,10 @@ fn write_object(object: &Object, e: &mut Sink<'_>) -> std::result::Result<(), mi
     write_pending(&object.state.pending, e)
 }
 
-fn write_state(state: &State, e: &mut Sink<'_>) -> std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> {
+fn write_state(
+    state: &State,
+    e: &mut Sink<'_>,
+) -> std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> {
     e.array(10)?.u8(state.status as u8)?;
     match &state.bucket {
         Some(b) => {
@@ -164,7 +179,12 @@ fn write_state(state: &State, e: &mut Sink<'_>) -> std::result::Result<(), minic
     state.own_denials.iter().try_for_each(|at| e.i64(at.0)?.ok())?;
     e.array(state.effects.len() as u64)?;
     for (seq, effect) in &state.effects {
-        e.array(6)?.u64(*seq)?.u16(effect.mutation.0)?.bytes(&effect.key.0)?.u64(effect.tick)?.i64(effect.time.0)?;
+        e.array(6)?
+            .u64(*seq)?
+            .u16(effect.mutation.0)?
+            .bytes(&effect.key.0)?
+            .u64(effect.tick)?
+            .i64(effect.time.0)?;
         e.array(effect.args.len() as u64)?;
         effect.args.iter().for_each(|arg| crate::codec::encode_any(&untyped_from_json(arg), e));
     }
@@ -195,7 +215,21 @@ fn read_object(d: &mut Decoder<'_>, schemas: &BTreeMap<Hash, Arc<Schema>>) -> Re
     }
     state.pending = list(d, pending_one)?;
     let schema = Arc::clone(schema);
-    Ok(Object { id, number, schema, policy, genesis, parent, depth, allotment, state, length, head, changed_at, force })
+    Ok(Object {
+        id,
+        number,
+        schema,
+        policy,
+        genesis,
+        parent,
+        depth,
+        allotment,
+        state,
+        length,
+        head,
+        changed_at,
+        force,
+    })
 }
 
 fn read_state(d: &mut Decoder<'_>) -> Result<State> {
@@ -206,7 +240,8 @@ fn read_state(d: &mut Decoder<'_>) -> Result<State> {
         bucket: maybe(d, |d| {
             arity(d, 6)?;
             let (capacity, level, remainder, at) = (d.u64()?, d.u64()?, d.u64()?, Timestamp(d.i64()?));
-            let refill = Some(Refill { amount: d.u64()?, per: Span(d.i64()?) }).filter(|refill| refill.per.0 > 0);
+            let refill =
+                Some(Refill { amount: d.u64()?, per: Span(d.i64()?) }).filter(|refill| refill.per.0 > 0);
             Ok(Bucket { capacity, refill, level, remainder, at })
         })?,
         drift_from: list(d, |d| Ok(d.f64()?))?,
@@ -262,7 +297,9 @@ fn status(number: u8) -> Result<Status> {
         Status::Sealed,
         Status::Terminated,
     ];
-    ALL.get(usize::from(number)).copied().ok_or_else(|| DecodeError::Malformed(format!("status {number} is unknown")))
+    ALL.get(usize::from(number))
+        .copied()
+        .ok_or_else(|| DecodeError::Malformed(format!("status {number} is unknown")))
 }
 
 fn time(

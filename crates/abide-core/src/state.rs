@@ -119,18 +119,23 @@ impl RuleMemory {
             Some(every) => self.chosen_at.is_none_or(|at| at.saturating_add(every) <= now),
             None => self.fresh,
         };
-        regular || self.retry.is_some_and(|(_, due)| due <= now) || self.affordable_at.is_some_and(|due| due <= now)
+        regular
+            || self.retry.is_some_and(|(_, due)| due <= now)
+            || self.affordable_at.is_some_and(|due| due <= now)
     }
 
     /// Whether the guard has held long enough.
     #[must_use]
     pub fn held(&self, rule: &Rule, now: Timestamp) -> bool {
-        rule.held_for.is_none_or(|span| self.held_since.is_some_and(|since| since.saturating_add(span) <= now))
+        rule.held_for
+            .is_none_or(|span| self.held_since.is_some_and(|since| since.saturating_add(span) <= now))
     }
 
     /// The times after `now` at which the rule may become ready, or have held long enough.
     pub fn due_after<'a>(&'a self, rule: &'a Rule, now: Timestamp) -> impl Iterator<Item = Timestamp> + 'a {
-        let plus = |at: Option<Timestamp>, span: Option<Span>| at.zip(span).map(|(at, span)| at.saturating_add(span));
+        let plus = |at: Option<Timestamp>, span: Option<Span>| {
+            at.zip(span).map(|(at, span)| at.saturating_add(span))
+        };
         [
             plus(self.chosen_at, rule.every),
             plus(self.held_since, rule.held_for),
@@ -154,8 +159,12 @@ impl State {
     /// The state that a genesis record begins.
     #[must_use]
     pub fn new(schema: &Schema, genesis: &Genesis, at: Timestamp) -> Self {
-        let mut memory: Vec<Value> =
-            schema.memory.fields.iter().map(|field| field.ty.default.clone().unwrap_or(Value::Null)).collect();
+        let mut memory: Vec<Value> = schema
+            .memory
+            .fields
+            .iter()
+            .map(|field| field.ty.default.clone().unwrap_or(Value::Null))
+            .collect();
         for (slot, value) in &genesis.values {
             put(&mut memory, *slot, value.clone());
         }
@@ -203,7 +212,10 @@ impl State {
                     self.bucket = Some(rest);
                 }
                 let none = Allotment { budget: 0, level: 0, refill: 0, per: Span::ZERO };
-                self.children.insert(hash.of_child(spawned.step).to_string().into(), spawned.allotment.unwrap_or(none));
+                self.children.insert(
+                    hash.of_child(spawned.step).to_string().into(),
+                    spawned.allotment.unwrap_or(none),
+                );
             }
             Event::Sleep { rule, until } => {
                 self.choose(*rule, at);
@@ -249,14 +261,17 @@ impl State {
                 self.children.remove(child);
                 self.bucket = self.bucket.map(|bucket| bucket.rejoin(part, at));
             }
-            Event::Genesis(_) | Event::Policy(_) | Event::Host(_) | Event::Schema(_) | Event::Progress(_) => {}
+            Event::Genesis(_) | Event::Policy(_) | Event::Host(_) | Event::Schema(_) | Event::Progress(_) => {
+            }
         }
     }
 
     /// The fields that have no value yet.
     pub fn gaps<'a>(&'a self, schema: &'a Schema) -> impl Iterator<Item = &'a Arc<str>> + 'a {
         let slots = schema.memory.fields.iter().zip(&self.memory);
-        slots.filter(|(field, value)| !field.ty.nullable && matches!(value, Value::Null)).map(|(field, _)| &field.name)
+        slots
+            .filter(|(field, value)| !field.ty.nullable && matches!(value, Value::Null))
+            .map(|(field, _)| &field.name)
     }
 
     /// The window in which denials of one kind are counted rather than recorded.
@@ -291,7 +306,11 @@ impl State {
     }
 
     fn apply_denial(&mut self, schema: &Schema, at: Timestamp, denied: &Denied) {
-        let key = DenialKey { mutation: denied.mutation, code: denied.reason.code, place: denied.reason.place.clone() };
+        let key = DenialKey {
+            mutation: denied.mutation,
+            code: denied.reason.code,
+            place: denied.reason.place.clone(),
+        };
         self.denied.retain(|_, since| since.saturating_add(Self::denial_window(schema)) > at);
         self.denied.insert(key, at);
         if denied.counts_as_own() {
@@ -335,13 +354,26 @@ impl State {
 
     /// Puts one more denial among those that are counted and not recorded yet.
     pub(crate) fn count(&mut self, schema: &Schema, at: Timestamp, denied: &Denied) {
-        let key = DenialKey { mutation: denied.mutation, code: denied.reason.code, place: denied.reason.place.clone() };
+        let key = DenialKey {
+            mutation: denied.mutation,
+            code: denied.reason.code,
+            place: denied.reason.place.clone(),
+        };
         let one = Counted {
             key,
             count: 1,
             last: at,
-            own: if denied.counts_as_own() && schema.trust_slope.quarantine.is_some() { vec![at] } else { Vec::new() },
-            chosen: denied.rule.filter(|_| denied.step.is_some()).map(|r| (r, at, denied.affordable_at)).into_iter().collect(),
+            own: if denied.counts_as_own() && schema.trust_slope.quarantine.is_some() {
+                vec![at]
+            } else {
+                Vec::new()
+            },
+            chosen: denied
+                .rule
+                .filter(|_| denied.step.is_some())
+                .map(|r| (r, at, denied.affordable_at))
+                .into_iter()
+                .collect(),
         };
         self.apply_counts(schema, std::slice::from_ref(&one));
         match self.pending.iter_mut().find(|known| known.key == one.key) {
@@ -361,7 +393,8 @@ impl State {
     /// Takes up counted denials as the host's own lineage holds them: all that were counted since the last record.
     pub fn resume_pending(&mut self, schema: &Schema, pending: Vec<Counted>) {
         let news = pending.iter().map(|one| {
-            let known = self.pending.iter().find(|known| known.key == one.key).map_or(0, |known| known.own.len());
+            let known =
+                self.pending.iter().find(|known| known.key == one.key).map_or(0, |known| known.own.len());
             Counted { own: one.own.get(known..).unwrap_or_default().to_vec(), ..one.clone() }
         });
         let news: Vec<Counted> = news.collect();

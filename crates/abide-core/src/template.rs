@@ -46,7 +46,10 @@ pub fn json<'a>(template: &'a Template, env: &Env<'_>) -> Result<serde_json::Val
             serde_json::Value::Array(items.iter().map(|item| json(item, env)).collect::<Result<_, _>>()?)
         }
         Template::Object(entries) => serde_json::Value::Object(
-            entries.iter().map(|(name, entry)| Ok((name.to_string(), json(entry, env)?))).collect::<Result<_, _>>()?,
+            entries
+                .iter()
+                .map(|(name, entry)| Ok((name.to_string(), json(entry, env)?)))
+                .collect::<Result<_, _>>()?,
         ),
     })
 }

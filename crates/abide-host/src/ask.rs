@@ -76,7 +76,8 @@ pub fn mutation<'a>(schema: &'a Schema, name: &str) -> Result<(MutationIx, &'a M
     found.ok_or_else(|| AskError::Mutation {
         schema: Arc::clone(&schema.name),
         name: name.to_owned(),
-        nearest_name: nearest(name, schema.mutations.iter().map(|mutation| &*mutation.name)).map(str::to_owned),
+        nearest_name: nearest(name, schema.mutations.iter().map(|mutation| &*mutation.name))
+            .map(str::to_owned),
     })
 }
 
@@ -134,7 +135,8 @@ fn check_names<'a>(mutation: &Mutation, names: impl Iterator<Item = &'a str>) ->
             return Err(AskError::Argument {
                 mutation: Arc::clone(&mutation.name),
                 name: name.to_owned(),
-                nearest_name: nearest(name, mutation.args.fields.iter().map(|field| &*field.name)).map(str::to_owned),
+                nearest_name: nearest(name, mutation.args.fields.iter().map(|field| &*field.name))
+                    .map(str::to_owned),
             });
         }
     }

@@ -49,7 +49,11 @@ mod tests {
         let start = Instant::now();
         let mut clock = LiveClock { last: Timestamp(1_000), at: start };
         assert_eq!(clock.reckon(Timestamp(5_000), start), Timestamp(5_000), "the wall clock leads");
-        assert_eq!(clock.reckon(Timestamp(10), start), Timestamp(5_001), "a wall clock set back changes nothing");
+        assert_eq!(
+            clock.reckon(Timestamp(10), start),
+            Timestamp(5_001),
+            "a wall clock set back changes nothing"
+        );
         let later = start + Duration::from_nanos(700);
         assert_eq!(clock.reckon(Timestamp(10), later), Timestamp(5_701), "what has passed is kept");
         assert_eq!(clock.reckon(Timestamp(9_000), later), Timestamp(9_000));

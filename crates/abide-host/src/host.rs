@@ -14,8 +14,8 @@ use abide_core::schema::Schema;
 use abide_core::time::Timestamp;
 use abide_core::value::Value;
 use abide_store::{
-    AppendError, Commit, Disk, Entry, FileDisk, Frames, Log, LogOptions, LogReader, OpenError, Position, ReadError, Snapshot,
-    SnapshotError,
+    AppendError, Commit, Disk, Entry, FileDisk, Frames, Log, LogOptions, LogReader, OpenError, Position,
+    ReadError, Snapshot, SnapshotError,
 };
 
 use crate::ask::{AskError, observation};
@@ -35,7 +35,9 @@ pub enum HostError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A record of the log does not follow those before it.
-    #[error("the log is damaged at record {leaf}: {source}; nothing was changed: restore the data folder from a copy")]
+    #[error(
+        "the log is damaged at record {leaf}: {source}; nothing was changed: restore the data folder from a copy"
+    )]
     Fold {
         /// The record's number in the log.
         leaf: u64,
@@ -59,7 +61,9 @@ pub enum HostError {
     #[error(transparent)]
     Ask(#[from] AskError),
     /// The store was made with another kind of clock.
-    #[error("the store has {had} clock, and this run has {has} clock; give this run a data folder of its own")]
+    #[error(
+        "the store has {had} clock, and this run has {has} clock; give this run a data folder of its own"
+    )]
     ClockKind {
         /// The store's.
         had: &'static str,
@@ -67,7 +71,9 @@ pub enum HostError {
         has: &'static str,
     },
     /// Another identity made the store.
-    #[error("the store belongs to the host `{had}`, and the keys in use are those of `{has}`; use its own keys (`--keys`)")]
+    #[error(
+        "the store belongs to the host `{had}`, and the keys in use are those of `{has}`; use its own keys (`--keys`)"
+    )]
     Identity {
         /// The store's.
         had: Arc<str>,
@@ -157,7 +163,12 @@ impl Host {
     ///
     /// # Errors
     /// When the store is in use, damaged, or of another host or clock.
-    pub fn open_folder(folder: &Path, keys: &Keys, replayed: bool, start: Timestamp) -> Result<Self, HostError> {
+    pub fn open_folder(
+        folder: &Path,
+        keys: &Keys,
+        replayed: bool,
+        start: Timestamp,
+    ) -> Result<Self, HostError> {
         Self::open(Arc::new(FileDisk::new(folder)), keys, replayed, start)
     }
 
@@ -166,7 +177,12 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::open_folder`].
-    pub fn open(disk: Arc<dyn Disk>, keys: &Keys, replayed: bool, start: Timestamp) -> Result<Self, HostError> {
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        keys: &Keys,
+        replayed: bool,
+        start: Timestamp,
+    ) -> Result<Self, HostError> {
         Self::open_log(disk, LogOptions::new(keys.signer()?), keys, replayed, start)
     }
 
@@ -208,7 +224,17 @@ impl Host {
     fn new(engine: Engine, log: Log, recovered: Recovered) -> Self {
         let frame = Frame::new(Arc::clone(&engine.host().identity));
         let unsnapped = usize::try_from(recovered.records).unwrap_or(usize::MAX);
-        Self { engine, frame, log, inbox: Vec::new(), waiting: Vec::new(), tickets: 0, unsnapped, late_ticks: 0, recovered }
+        Self {
+            engine,
+            frame,
+            log,
+            inbox: Vec::new(),
+            waiting: Vec::new(),
+            tickets: 0,
+            unsnapped,
+            late_ticks: 0,
+            recovered,
+        }
     }
 
     /// What opening it came upon.
@@ -251,7 +277,12 @@ impl Host {
     /// When the schema has errors, or the object cannot begin.
     pub fn add_object(&mut self, id: &str, schema: &str) -> Result<(), HostError> {
         let (schema, _) = Schema::load(schema).map_err(|diagnostics| AskError::Schema(diagnostics.into()))?;
-        let beginning = Beginning { id: id.into(), schema: Arc::new(schema), policy: Policy::default(), values: Vec::new() };
+        let beginning = Beginning {
+            id: id.into(),
+            schema: Arc::new(schema),
+            policy: Policy::default(),
+            values: Vec::new(),
+        };
         self.begin(&[], &[beginning])
     }
 
@@ -264,7 +295,9 @@ impl Host {
         for one in beginnings {
             self.engine.check_beginning(&one.id, &one.schema, &one.values)?;
         }
-        let known = |schema: &Arc<Schema>| self.engine.schemas().contains_key(&abide_core::record::Hash(schema.digest));
+        let known = |schema: &Arc<Schema>| {
+            self.engine.schemas().contains_key(&abide_core::record::Hash(schema.digest))
+        };
         if beginnings.is_empty() && schemas.iter().all(known) {
             return Ok(());
         }
@@ -310,7 +343,12 @@ impl Host {
     ///
     /// # Errors
     /// When the object, the mutation or an argument does not exist, or the inbox is full.
-    pub fn observe(&mut self, object: &str, mutation: &str, args: &serde_json::Value) -> Result<u64, HostError> {
+    pub fn observe(
+        &mut self,
+        object: &str,
+        mutation: &str,
+        args: &serde_json::Value,
+    ) -> Result<u64, HostError> {
         let (number, request) = observation(&self.engine, object, mutation, args, "host")?;
         self.submit(number, Input::Ask(request))
     }
@@ -323,7 +361,8 @@ impl Host {
         if !matches!(input, Input::Outcome(..) | Input::Policy(_)) {
             if self.room(object) == 0 {
                 let found = self.engine.by_number(object);
-                let (object, waiting) = found.map_or(("?".into(), 0), |o| (Arc::clone(&o.id), o.policy.limits.inbox));
+                let (object, waiting) =
+                    found.map_or(("?".into(), 0), |o| (Arc::clone(&o.id), o.policy.limits.inbox));
                 return Err(HostError::InboxFull { object, waiting });
             }
             let index = usize::try_from(object).unwrap_or(usize::MAX);
@@ -369,7 +408,8 @@ impl Host {
         self.waiting.fill(0);
         let verdicts = self.engine.tick(clock, &mut self.inbox, cursors, paused_since, &mut self.frame);
         self.commit()?;
-        let effects = self.frame.effects.iter().filter_map(|(object, seq)| self.effect(*object, *seq)).collect();
+        let effects =
+            self.frame.effects.iter().filter_map(|(object, seq)| self.effect(*object, *seq)).collect();
         let (acts, denials) = (self.frame.acts, self.frame.denials);
         Ok(Ticked { clock, records: self.frame.entries.len(), acts, denials, verdicts, effects })
     }
@@ -459,15 +499,19 @@ pub(crate) fn recover<'a>(
     snapshot: Option<&Snapshot>,
     frames: impl Fn(Position) -> Frames<'a>,
 ) -> Result<Option<(Engine, u64)>, HostError> {
-    let restored = snapshot.and_then(|snapshot| Some((Engine::restore(&snapshot.state).ok()?, snapshot.position)));
-    let (mut engine, from) = restored.map_or((None, Position::START), |(engine, position)| (Some(engine), position));
+    let restored =
+        snapshot.and_then(|snapshot| Some((Engine::restore(&snapshot.state).ok()?, snapshot.position)));
+    let (mut engine, from) =
+        restored.map_or((None, Position::START), |(engine, position)| (Some(engine), position));
     let mut folded = 0;
     for frame in frames(from) {
         for record in frame?.records() {
             let at = |source| HostError::Fold { leaf: record.leaf, source };
             match &mut engine {
                 None => engine = Some(Engine::recover(record.bytes).map_err(at)?),
-                Some(engine) => engine.fold(record.bytes, abide_core::record::Hash(record.hash())).map_err(at)?,
+                Some(engine) => {
+                    engine.fold(record.bytes, abide_core::record::Hash(record.hash())).map_err(at)?;
+                }
             }
             folded += 1;
         }

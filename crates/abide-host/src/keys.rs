@@ -80,9 +80,12 @@ impl Keys {
         let operator = nkey("operator.nk", KeyPairType::Operator, "the seed of an operator's key (`SO…`)")?;
         let path = folder.join("log.key");
         let log = read_or_make(&path, |fresh| Hash(fresh).to_string())?;
-        let log = Hash::from_hex(log.trim()).ok_or(KeysError::Malformed { path, what: "64 hexadecimal digits" })?.0;
-        let operator_key = public_bytes(&operator.public_key())
-            .ok_or_else(|| KeysError::Malformed { path: folder.join("operator.nk"), what: "an operator's key" })?;
+        let log =
+            Hash::from_hex(log.trim()).ok_or(KeysError::Malformed { path, what: "64 hexadecimal digits" })?.0;
+        let operator_key = public_bytes(&operator.public_key()).ok_or_else(|| KeysError::Malformed {
+            path: folder.join("operator.nk"),
+            what: "an operator's key",
+        })?;
         let others = other_operators(&folder.join("operators"))?;
         Ok(Self { folder: folder.to_owned(), identity, log, operator, operator_key, others })
     }
@@ -96,7 +99,8 @@ impl Keys {
         let pair = |kind, seed, what| KeyPair::new_from_raw(kind, seed).map_err(|_| unusable(what));
         let identity = pair(KeyPairType::Server, identity, "the seed of a host's identity")?;
         let operator = pair(KeyPairType::Operator, operator, "the seed of an operator's key")?;
-        let operator_key = public_bytes(&operator.public_key()).ok_or_else(|| unusable("an operator's key"))?;
+        let operator_key =
+            public_bytes(&operator.public_key()).ok_or_else(|| unusable("an operator's key"))?;
         Ok(Self { folder: PathBuf::new(), identity, log, operator, operator_key, others: Vec::new() })
     }
 
@@ -130,7 +134,8 @@ impl Keys {
     /// When the log key is unusable.
     pub fn signer(&self) -> Result<LogSigner, KeysError> {
         let path = self.folder.join("log.key");
-        LogSigner::new(&self.origin(), &self.log).map_err(|_| KeysError::Malformed { path, what: "a usable log key" })
+        LogSigner::new(&self.origin(), &self.log)
+            .map_err(|_| KeysError::Malformed { path, what: "a usable log key" })
     }
 
     /// Record 0: the identity certifies the log key.
@@ -140,8 +145,15 @@ impl Keys {
     pub fn host_genesis(&self, replayed: bool) -> Result<HostGenesis, KeysError> {
         let origin = self.origin();
         let log_key = self.signer()?.verifier().key();
-        let certificate = self.sign("host.nk", &self.identity, &HostGenesis::certified_bytes(&origin, &log_key))?;
-        Ok(HostGenesis { identity: self.identity().into(), log_key, origin: origin.into(), certificate, replayed })
+        let certificate =
+            self.sign("host.nk", &self.identity, &HostGenesis::certified_bytes(&origin, &log_key))?;
+        Ok(HostGenesis {
+            identity: self.identity().into(),
+            log_key,
+            origin: origin.into(),
+            certificate,
+            replayed,
+        })
     }
 
     /// The operators that new objects get: this folder's own, then the others by name.
@@ -162,13 +174,17 @@ impl Keys {
 
     fn sign(&self, file: &str, pair: &KeyPair, bytes: &[u8]) -> Result<[u8; 64], KeysError> {
         let signature = pair.sign(bytes).ok().and_then(|signature| signature.try_into().ok());
-        signature.ok_or_else(|| KeysError::Malformed { path: self.folder.join(file), what: "a key that can sign" })
+        signature
+            .ok_or_else(|| KeysError::Malformed { path: self.folder.join(file), what: "a key that can sign" })
     }
 }
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keys").field("folder", &self.folder).field("identity", &self.identity()).finish_non_exhaustive()
+        f.debug_struct("Keys")
+            .field("folder", &self.folder)
+            .field("identity", &self.identity())
+            .finish_non_exhaustive()
     }
 }
 
@@ -176,8 +192,10 @@ impl std::fmt::Debug for Keys {
 #[must_use]
 pub fn is_certified(genesis: &HostGenesis) -> bool {
     let bytes = HostGenesis::certified_bytes(&genesis.origin, &genesis.log_key);
-    KeyPair::from_public_key(&genesis.identity)
-        .is_ok_and(|identity| identity.key_pair_type() == KeyPairType::Server && identity.verify(&bytes, &genesis.certificate).is_ok())
+    KeyPair::from_public_key(&genesis.identity).is_ok_and(|identity| {
+        identity.key_pair_type() == KeyPairType::Server
+            && identity.verify(&bytes, &genesis.certificate).is_ok()
+    })
 }
 
 /// Whether checkpoints under that name and key are of the host that record 0 begins.
@@ -201,11 +219,20 @@ fn read_or_make(path: &Path, make: impl FnOnce([u8; 32]) -> String) -> Result<St
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut fresh = [0; 32];
-            getrandom::fill(&mut fresh).map_err(|error| io("make a random key for")(io::Error::other(error)))?;
+            getrandom::fill(&mut fresh)
+                .map_err(|error| io("make a random key for")(io::Error::other(error)))?;
             let text = make(fresh);
             let part = path.with_extension("part");
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(io("create"))?;
-            file.write_all(format!("{text}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(io("write"))?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&part)
+                .map_err(io("create"))?;
+            file.write_all(format!("{text}\n").as_bytes())
+                .and_then(|()| file.sync_all())
+                .map_err(io("write"))?;
             // Whoever is first makes the key; a second process at the same moment takes up what the first one made.
             match fs::hard_link(&part, path) {
                 Ok(()) => {}

@@ -161,7 +161,8 @@ pub fn ask(folder: &Path, keys: &Keys, body: &Json, wall_clock: Timestamp) -> Re
     let time = if replayed { host.time().saturating_add(Span::from_millis(1)) } else { wall_clock };
     let ticked = host.tick(time)?;
     host.finish()?;
-    let verdict = ticked.verdicts.iter().find(|(t, _)| *t == ticket).map(|(_, verdict)| verdict_json(verdict));
+    let verdict =
+        ticked.verdicts.iter().find(|(t, _)| *t == ticket).map(|(_, verdict)| verdict_json(verdict));
     verdict.ok_or_else(|| LocalError::Answer("no verdict".to_owned()))
 }
 
@@ -186,7 +187,8 @@ fn submit(host: &mut Host, body: &Json) -> Result<Submitted, HostError> {
     let (number, input) = match op {
         "status" => return Ok(Submitted::Answered(status_json(host))),
         "observe" => {
-            let (number, request) = ask::observation(host.engine(), text("object"), text("mutation"), &args, "cli")?;
+            let (number, request) =
+                ask::observation(host.engine(), text("object"), text("mutation"), &args, "cli")?;
             (number, Input::Ask(request))
         }
         "mutate" => {
@@ -246,7 +248,9 @@ fn signature(body: &Json) -> Option<Signature> {
     let text = given.get("signature")?.as_str()?;
     let (first, second) = text.split_at_checked(64)?;
     let mut bytes = [0; 64];
-    for (to, from) in bytes.iter_mut().zip(Hash::from_hex(first)?.0.into_iter().chain(Hash::from_hex(second)?.0)) {
+    for (to, from) in
+        bytes.iter_mut().zip(Hash::from_hex(first)?.0.into_iter().chain(Hash::from_hex(second)?.0))
+    {
         *to = from;
     }
     Some(Signature {

@@ -20,7 +20,8 @@ const PUMP: &str = include_str!("application/pump.yaml");
 const PROBE: &str = include_str!("application/probe.yaml");
 
 /// The objects, and of what schema they are.
-const OBJECTS: [(&str, &str); 5] = [("north", "guard"), ("south", "guard"), ("pump-1", "pump"), ("pump-2", "pump"), ("pump-3", "pump")];
+const OBJECTS: [(&str, &str); 5] =
+    [("north", "guard"), ("south", "guard"), ("pump-1", "pump"), ("pump-2", "pump"), ("pump-3", "pump")];
 
 /// The application with its keys.
 #[derive(Debug)]
@@ -33,7 +34,8 @@ impl Application {
     pub(crate) fn load() -> Result<Self, Failure> {
         let mut schemas = BTreeMap::new();
         for (name, text) in [("guard", GUARD), ("pump", PUMP), ("probe", PROBE)] {
-            let (schema, _) = Schema::load(text).map_err(|errors| Failure::new(format!("the schema `{name}`: {errors:?}")))?;
+            let (schema, _) = Schema::load(text)
+                .map_err(|errors| Failure::new(format!("the schema `{name}`: {errors:?}")))?;
             schemas.insert(name, Arc::new(schema));
         }
         let keys = Keys::from_seeds([1; 32], [2; 32], [3; 32]).map_err(HostError::from)?;
@@ -55,8 +57,11 @@ impl Application {
         if !host.engine().objects().is_empty() {
             return Ok(());
         }
-        let grant =
-            Grant { target: "burners".into(), interface: "example:orchard/burner".into(), functions: Vec::new() };
+        let grant = Grant {
+            target: "burners".into(),
+            interface: "example:orchard/burner".into(),
+            functions: Vec::new(),
+        };
         let limits = Limits { children: 3, depth: 2, ..Limits::default() };
         let policy = Policy { operators: self.keys.operators(), links: vec![grant], limits };
         let begin = |(id, schema): &(&str, &'static str)| {

@@ -8,7 +8,7 @@ use abide_store::{AppendError, Faults, FaultyDisk, OpenError, SnapshotError};
 
 use crate::drive::drive;
 use crate::plan::{Fault, Plan};
-use crate::reference::{Reached, Reference, files, open, records_of};
+use crate::reference::{Reached, Reference, files, log_bytes, open, records_of, verified_records};
 
 /// What a crash point came to: the same for the same seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,18 +53,20 @@ impl From<HostError> for Failure {
 /// # Errors
 /// The promise that was broken.
 pub fn crash_point(seed: u64, reference: &Reference) -> Result<Outcome, Failure> {
-    let first = run(seed, reference)?;
-    let second = run(seed, reference)?;
+    let first = run(seed, reference, true)?;
+    // Signatures are verified once: the second time the same bytes are expected.
+    let second = run(seed, reference, false)?;
     if first != second {
         return Err(Failure::new(format!("the seed does not decide the run: {first:?} and {second:?}")));
     }
     Ok(first)
 }
 
-fn run(seed: u64, reference: &Reference) -> Result<Outcome, Failure> {
+fn run(seed: u64, reference: &Reference, verifies: bool) -> Result<Outcome, Failure> {
     let plan = Plan::new(seed, reference);
     let mut run = Run {
         reference,
+        verifies,
         acknowledged: 0,
         commits: 0,
         outcome: Outcome { plan, openings: 0, survived: Vec::new(), damage_found: None },
@@ -75,6 +77,7 @@ fn run(seed: u64, reference: &Reference) -> Result<Outcome, Failure> {
 
 struct Run<'a> {
     reference: &'a Reference,
+    verifies: bool,
     /// Records that the host said are durable.
     acknowledged: usize,
     commits: u64,
@@ -114,7 +117,7 @@ impl Run<'_> {
             Err(error) => return is_fault_of(&error).map(|()| None),
         };
         self.check_opened(disk, &host)?;
-        let Self { reference, acknowledged, commits, outcome } = self;
+        let Self { reference, acknowledged, commits, outcome, .. } = self;
         let mut after = |host: &mut Host| {
             *acknowledged = records(host);
             let snapshot = outcome.plan.snapshots.contains(commits);
@@ -142,8 +145,12 @@ impl Run<'_> {
     /// What a host comes upon when it opens: all that was acknowledged, of the reference's log a beginning, and the state
     /// that it folds to.
     fn check_opened(&mut self, disk: &FaultyDisk, host: &Host) -> Result<(), Failure> {
-        let records = records_of(disk)?;
-        let Some(reached) = self.reference.reached(&records) else {
+        let records = if self.verifies { verified_records(disk)? } else { records_of(disk)? };
+        let reached = self
+            .reference
+            .reached(&records)
+            .filter(|_| log_bytes(disk).is_ok_and(|log| self.reference.log.starts_with(&log)));
+        let Some(reached) = reached else {
             return Err(Failure::new("what survived is not the beginning of the run"));
         };
         if records.len() < self.acknowledged {
@@ -159,7 +166,7 @@ impl Run<'_> {
     fn check_end(&self, disk: &FaultyDisk, host: &Host) -> Result<(), Failure> {
         let records = records_of(disk)?;
         match self.reference.frames.last() {
-            Some(last) if records == self.reference.records => same_state(host.engine(), last, false),
+            Some(last) if log_bytes(disk)? == self.reference.log => same_state(host.engine(), last, false),
             _ => {
                 let at = records.iter().zip(&self.reference.records).position(|(a, b)| a != b);
                 Err(Failure::new(format!("the run comes to another end: its records differ from {at:?} on")))
@@ -176,18 +183,22 @@ impl Run<'_> {
         if !disk.flip_bit(path, bit) {
             return Err(Failure::new(format!("`{path}` has no bit {bit}")));
         }
-        let found = self.is_found(disk).map_err(|failure| {
-            Failure::new(format!("bit {bit} of `{path}`, {len} bytes long: {failure}"))
-        })?;
+        let found = self
+            .is_found(disk)
+            .map_err(|failure| Failure::new(format!("bit {bit} of `{path}`, {len} bytes long: {failure}")))?;
         self.outcome.damage_found = Some(found);
         Ok(())
     }
 
     /// Whether a flipped bit shows. Where it does not, nothing that is told may differ.
     fn is_found(&self, disk: &FaultyDisk) -> Result<bool, Failure> {
-        let shows = records_of(disk).is_err();
+        let shows = verified_records(disk).is_err();
         match open(disk, &self.reference.application) {
-            Err(HostError::Open(OpenError::Damaged(_) | OpenError::Newer { .. }) | HostError::Fold { .. } | HostError::Read(_)) => {
+            Err(
+                HostError::Open(OpenError::Damaged(_) | OpenError::Newer { .. })
+                | HostError::Fold { .. }
+                | HostError::Read(_),
+            ) => {
                 return Ok(true);
             }
             Err(error) => return Err(Failure::new(format!("it is not called damage: {error}"))),
@@ -196,7 +207,7 @@ impl Run<'_> {
         // What a crash can do to the last frame looks the same: that one may be gone, and no more.
         let frames = &self.reference.frames;
         let last_but_one = frames.iter().rev().nth(1).map_or(0, |frame| frame.records);
-        match records_of(disk) {
+        match verified_records(disk) {
             Err(_) => Ok(true),
             Ok(records) if self.reference.reached(&records).is_none() => {
                 Err(Failure::new("the log differs, and nobody says so"))
@@ -237,7 +248,10 @@ fn same_state(live: &Engine, folded: &Reached, may_be_ahead: bool) -> Result<(),
             State { rules, own_denials, pending, ..object.state.clone() }
         };
         if (live.head, live.length) != (folded.head, folded.length) || uncounted(live) != uncounted(folded) {
-            return Err(Failure::new(format!("the state of `{}` is not the one that the log folds to", live.id)));
+            return Err(Failure::new(format!(
+                "the state of `{}` is not the one that the log folds to",
+                live.id
+            )));
         }
     }
     if !may_be_ahead && live.snapshot() != folded.state {

@@ -40,7 +40,8 @@ pub(crate) fn drive(
             submit(host, application, event, n)?;
         }
         let cursor = u64::try_from(taken + ready).unwrap_or(u64::MAX).to_be_bytes();
-        let cursors = if ready == 0 { Vec::new() } else { vec![(Arc::from(CURSOR), Arc::from(cursor.as_slice()))] };
+        let cursors =
+            if ready == 0 { Vec::new() } else { vec![(Arc::from(CURSOR), Arc::from(cursor.as_slice()))] };
         let ticked = host.tick_with(time, cursors, None)?;
         for request in &ticked.effects {
             simulate(host, request)?;
@@ -52,7 +53,8 @@ pub(crate) fn drive(
 
 /// How many of the history's events the store has taken.
 fn taken(host: &Host) -> usize {
-    let cursor = host.engine().cursor(CURSOR).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+    let cursor =
+        host.engine().cursor(CURSOR).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
     usize::try_from(cursor).unwrap_or(usize::MAX)
 }
 

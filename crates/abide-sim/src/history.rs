@@ -11,7 +11,7 @@ use crate::random::Random;
 pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000_000_000);
 
 /// How many readings a history has.
-const EVENTS: u64 = 60;
+const EVENTS: u64 = 45;
 
 /// Something that comes in.
 #[derive(Clone, Debug)]
@@ -51,7 +51,9 @@ fn event(time: Timestamp, random: &mut Random) -> Event {
     let what = match (schema, random.below(12)) {
         (_, 0) => What::Act(OperatorAct::Release),
         ("guard", 1) => operate("refuel", json!({ "value": 60 + random.below(200) })),
-        ("guard", 2) => operate("set_burner", json!({ "value": (if random.one_in(2) { "low" } else { "idle" }) })),
+        ("guard", 2) => {
+            operate("set_burner", json!({ "value": (if random.one_in(2) { "low" } else { "idle" }) }))
+        }
         // Above the maximum: a bad sensor.
         ("guard", 3) => observe(json!({ "value": 1048, "at": time.to_string() })),
         ("guard", _) => {

@@ -69,7 +69,9 @@ fn crash(points: u64, seed: u64) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err((seed, failure)) => {
-            eprintln!("abide-sim: seed {seed}: {failure}\nrun it again: abide-sim crash --points 1 --seed {seed}");
+            eprintln!(
+                "abide-sim: seed {seed}: {failure}\nrun it again: abide-sim crash --points 1 --seed {seed}"
+            );
             ExitCode::FAILURE
         }
     }

@@ -6,7 +6,7 @@ use abide_core::engine::Engine;
 use abide_core::object::Object;
 use abide_core::record::Hash;
 use abide_host::{Host, HostError};
-use abide_store::{Disk as _, Faults, FaultyDisk, LogOptions, LogReader, Position};
+use abide_store::{Disk as _, Faults, FaultyDisk, LogOptions, LogReader, OpenMode, Position};
 
 use crate::application::Application;
 use crate::crash::Failure;
@@ -24,6 +24,8 @@ const SEGMENT_BYTES: u64 = 8 * 1024;
 pub struct Reference {
     pub(crate) application: Application,
     pub(crate) history: Vec<Event>,
+    /// The log, byte by byte.
+    pub(crate) log: Vec<u8>,
     /// The hash of each record, in the order of the log.
     pub(crate) records: Vec<Hash>,
     /// What the log comes to after each frame, folded without snapshots.
@@ -59,13 +61,13 @@ impl Reference {
         let live = host.engine().snapshot();
         drop(host);
         let operations = disk.operations();
-        let records = records_of(&disk)?;
+        let (log, records) = (log_bytes(&disk)?, verified_records(&disk)?);
         let frames = fold(&disk)?;
         if frames.last().is_none_or(|last| last.state != live || last.records != records.len()) {
             return Err(Failure::new("the live state is not the fold of the log"));
         }
         let bytes = files(&disk)?.iter().map(|(_, len)| len).sum();
-        Ok(Self { application, history, records, frames, operations, bytes })
+        Ok(Self { application, history, log, records, frames, operations, bytes })
     }
 
     /// How many commits the run makes.
@@ -86,22 +88,40 @@ pub(crate) fn open(disk: &FaultyDisk, application: &Application) -> Result<Host,
     Host::open_log(Arc::new(disk.clone()), options, &application.keys, true, START)
 }
 
-/// The hashes of all records of a disk's log, which must verify.
+/// The hashes of all records of a disk's log.
 pub(crate) fn records_of(disk: &FaultyDisk) -> Result<Vec<Hash>, Failure> {
-    let reader = reader(disk)?;
-    let verified = reader.verify().map_err(|error| Failure::new(format!("verifying: {error}")))?;
-    if !verified.is_sound() {
-        return Err(Failure::new(format!("the log does not verify: {:?}", verified.problems)));
-    }
     let mut records = Vec::new();
-    for frame in reader.frames(Position::START) {
+    for frame in reader(disk)?.frames(Position::START) {
         let frame = frame.map_err(|error| Failure::new(format!("reading a frame: {error}")))?;
         records.extend(frame.records().map(|record| Hash(record.hash())));
     }
+    Ok(records)
+}
+
+/// The same of a log that must verify: every checksum, hash, link, root and signature.
+pub(crate) fn verified_records(disk: &FaultyDisk) -> Result<Vec<Hash>, Failure> {
+    let verified = reader(disk)?.verify().map_err(|error| Failure::new(format!("verifying: {error}")))?;
+    if !verified.is_sound() {
+        return Err(Failure::new(format!("the log does not verify: {:?}", verified.problems)));
+    }
+    let records = records_of(disk)?;
     if u64::try_from(records.len()).ok() != Some(verified.records) {
         return Err(Failure::new(format!("{} records verify, {} are read", verified.records, records.len())));
     }
     Ok(records)
+}
+
+/// The segments of a disk's log, one after another.
+pub(crate) fn log_bytes(disk: &FaultyDisk) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    for (path, len) in files(disk)?.iter().filter(|(path, _)| path.starts_with("log/")) {
+        let read = |error| Failure::new(format!("reading `{path}`: {error}"));
+        let start = bytes.len();
+        bytes.resize(start + usize::try_from(*len).unwrap_or(0), 0);
+        let file = disk.open(path, OpenMode::Read).map_err(read)?;
+        file.read_at(0, bytes.get_mut(start..).unwrap_or_default()).map_err(read)?;
+    }
+    Ok(bytes)
 }
 
 /// What the log of a disk comes to, frame by frame, from its first record.

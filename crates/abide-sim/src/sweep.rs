@@ -40,10 +40,11 @@ pub fn sweep(seed: u64, points: u64, told: &(dyn Fn(&Outcome) + Sync)) -> Result
             if seeds.start >= end {
                 return;
             }
-            let ran = run_history(history, seeds.start.max(seed)..seeds.end.min(end), &stop, &mut |outcome| {
-                tally.lock().unwrap_or_else(PoisonError::into_inner).count(outcome);
-                told(outcome);
-            });
+            let ran =
+                run_history(history, seeds.start.max(seed)..seeds.end.min(end), &stop, &mut |outcome| {
+                    tally.lock().unwrap_or_else(PoisonError::into_inner).count(outcome);
+                    told(outcome);
+                });
             if let Err(failure) = ran {
                 stop.store(true, Ordering::Relaxed);
                 let mut first = failed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +86,10 @@ impl Tally {
     fn count(&mut self, outcome: &Outcome) {
         *self.faults.entry(kind(&outcome.plan.fault)).or_default() += 1;
         self.recovered += u64::from(outcome.openings > 1);
-        let more = outcome.survived.iter().any(|(survived, acknowledged)| survived > acknowledged && *acknowledged > 0);
+        let more = outcome
+            .survived
+            .iter()
+            .any(|(survived, acknowledged)| survived > acknowledged && *acknowledged > 0);
         self.unacknowledged_survived += u64::from(more);
         self.damage_found += u64::from(outcome.damage_found == Some(true));
     }
@@ -106,7 +110,11 @@ impl fmt::Display for Tally {
             writeln!(f, "{count:>8} {kind}")?;
         }
         writeln!(f, "{:>8} recovered", self.recovered)?;
-        writeln!(f, "{:>8} with a frame that was written but not acknowledged", self.unacknowledged_survived)?;
+        writeln!(
+            f,
+            "{:>8} with a frame that was written but not acknowledged",
+            self.unacknowledged_survived
+        )?;
         write!(f, "{:>8} flipped bits found", self.damage_found)
     }
 }

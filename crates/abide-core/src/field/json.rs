@@ -97,9 +97,9 @@ impl FieldType {
                 let values = object.fields.iter().zip(&**list);
                 Value::Struct(values.map(|(field, value)| field.ty.retyped(value)).collect())
             }
-            (Kind::Map { values, .. }, Value::Map(entries)) => {
-                Value::Map(entries.iter().map(|(key, value)| (Arc::clone(key), values.retyped(value))).collect())
-            }
+            (Kind::Map { values, .. }, Value::Map(entries)) => Value::Map(
+                entries.iter().map(|(key, value)| (Arc::clone(key), values.retyped(value))).collect(),
+            ),
             _ => value.clone(),
         }
     }

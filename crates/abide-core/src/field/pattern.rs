@@ -42,7 +42,9 @@ fn with_ascii_classes(source: &str) -> Result<String, String> {
         if c != '\\' {
             out.push(c);
             if c == '(' && folds_case(rest.as_str()) {
-                return Err("`(?i)` folds letters beyond ASCII and is not read; write both, as in `[Aa]`".to_owned());
+                return Err(
+                    "`(?i)` folds letters beyond ASCII and is not read; write both, as in `[Aa]`".to_owned()
+                );
             }
             continue;
         }

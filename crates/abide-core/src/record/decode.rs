@@ -7,8 +7,8 @@ use minicbor::data::Type;
 
 use super::encode::{KINDS, key};
 use super::{
-    Caller, Code, Counted, DenialKey, Denied, Event, Genesis, Hash, HostGenesis, Mutated, Outcome, OutcomeStatus, Place, Progress,
-    Reason, Record, Signature, Spawned,
+    Caller, Code, Counted, DenialKey, Denied, Event, Genesis, Hash, HostGenesis, Mutated, Outcome,
+    OutcomeStatus, Place, Progress, Reason, Record, Signature, Spawned,
 };
 use crate::codec::{self, decode_any};
 use crate::field::{Slot, untyped_to_json};
@@ -217,7 +217,9 @@ impl Reader<'_> {
             19 => Event::Outcome(self.outcome()?),
             _ => Event::ChildEnded {
                 child: need(key::CHILD)?.str()?.into(),
-                part: self.allotment()?.ok_or_else(|| DecodeError::Malformed("key 20 is missing".to_owned()))?,
+                part: self
+                    .allotment()?
+                    .ok_or_else(|| DecodeError::Malformed("key 20 is missing".to_owned()))?,
             },
         })
     }
@@ -268,8 +270,16 @@ impl Reader<'_> {
 
     fn mutation(&self) -> Result<Mutated> {
         let mutation = self.mutation_of(self.entries.need(key::MUTATION)?.str()?)?;
-        let ty = self.schema.and_then(|s| s.mutations.get(usize::from(mutation.0))).map(|m| Arc::clone(&m.args)).unwrap_or_default();
-        let effect = self.entries.get(key::EFFECT).map(|mut d| list(&mut d, |d| Ok(untyped_to_json(&decode_any(d)?)))).transpose()?;
+        let ty = self
+            .schema
+            .and_then(|s| s.mutations.get(usize::from(mutation.0)))
+            .map(|m| Arc::clone(&m.args))
+            .unwrap_or_default();
+        let effect = self
+            .entries
+            .get(key::EFFECT)
+            .map(|mut d| list(&mut d, |d| Ok(untyped_to_json(&decode_any(d)?))))
+            .transpose()?;
         Ok(Mutated {
             mutation,
             caller: self.caller()?,
@@ -301,7 +311,11 @@ impl Reader<'_> {
                 value: if null(&mut reason)? { None } else { Some(reason.str()?.into()) },
                 message: reason.str()?.into(),
             },
-            affordable_at: self.entries.get(key::AFFORDABLE_AT).map(|mut d| d.i64().map(Timestamp)).transpose()?,
+            affordable_at: self
+                .entries
+                .get(key::AFFORDABLE_AT)
+                .map(|mut d| d.i64().map(Timestamp))
+                .transpose()?,
         })
     }
 
@@ -452,7 +466,10 @@ fn code(d: &mut Decoder<'_>) -> Result<Code> {
         Code::Spawn,
     ];
     let number = d.u8()?;
-    CODES.get(usize::from(number)).copied().ok_or_else(|| DecodeError::Malformed(format!("code {number} is unknown")))
+    CODES
+        .get(usize::from(number))
+        .copied()
+        .ok_or_else(|| DecodeError::Malformed(format!("code {number} is unknown")))
 }
 
 fn place(d: &mut Decoder<'_>) -> Result<Place> {
@@ -472,7 +489,9 @@ fn hash(d: &mut Decoder<'_>) -> Result<Hash> {
 
 fn fixed<const N: usize>(d: &mut Decoder<'_>) -> Result<[u8; N]> {
     let bytes = d.bytes()?;
-    bytes.try_into().map_err(|_| DecodeError::Malformed(format!("{} bytes stand where {N} belong", bytes.len())))
+    bytes
+        .try_into()
+        .map_err(|_| DecodeError::Malformed(format!("{} bytes stand where {N} belong", bytes.len())))
 }
 
 fn maybe_time(d: &mut Decoder<'_>) -> Result<Option<Timestamp>> {
@@ -495,10 +514,15 @@ pub(crate) fn arity(d: &mut Decoder<'_>, count: u64) -> Result<()> {
 }
 
 pub(crate) fn length(found: Option<u64>) -> Result<usize> {
-    found.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| DecodeError::Malformed("a length is missing".to_owned()))
+    found
+        .and_then(|n| usize::try_from(n).ok())
+        .ok_or_else(|| DecodeError::Malformed("a length is missing".to_owned()))
 }
 
-pub(crate) fn list<T>(d: &mut Decoder<'_>, mut one: impl FnMut(&mut Decoder<'_>) -> Result<T>) -> Result<Vec<T>> {
+pub(crate) fn list<T>(
+    d: &mut Decoder<'_>,
+    mut one: impl FnMut(&mut Decoder<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
     let count = length(d.array()?)?;
     let mut items = Vec::with_capacity(count.min(1024));
     for _ in 0..count {

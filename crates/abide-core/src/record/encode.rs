@@ -6,8 +6,8 @@ use minicbor::Encoder;
 use minicbor::encode::Error;
 
 use super::{
-    Caller, Counted, DenialKey, Denied, Event, Genesis, HostGenesis, Mutated, Outcome, Place, Progress, Reason, Record, Signature,
-    Spawned,
+    Caller, Counted, DenialKey, Denied, Event, Genesis, HostGenesis, Mutated, Outcome, Place, Progress,
+    Reason, Record, Signature, Spawned,
 };
 use crate::codec::encode_any;
 use crate::field::{Slot, StructType, untyped_from_json};
@@ -64,8 +64,27 @@ pub(crate) mod key {
 
 /// The kinds of record, by the number that stands under [`key::KIND`], and their names in text.
 pub const KINDS: [&str; 21] = [
-    "host", "schema", "progress", "genesis", "mutation", "denial", "denials", "hold", "idle", "spawn", "sleep", "wake", "retry",
-    "quarantine", "release", "seal", "terminate", "policy", "pause", "outcome", "child-ended",
+    "host",
+    "schema",
+    "progress",
+    "genesis",
+    "mutation",
+    "denial",
+    "denials",
+    "hold",
+    "idle",
+    "spawn",
+    "sleep",
+    "wake",
+    "retry",
+    "quarantine",
+    "release",
+    "seal",
+    "terminate",
+    "policy",
+    "pause",
+    "outcome",
+    "child-ended",
 ];
 
 pub(crate) type Sink<'a> = Encoder<&'a mut Vec<u8>>;
@@ -174,7 +193,10 @@ fn entries(event: &Event) -> u64 {
     match event {
         Event::Genesis(g) => 5 + some(g.parent.is_some()) + some(g.allotment.is_some()),
         Event::Mutation(m) => {
-            4 + some(by_is_written(&m.caller)) + some(m.rule.is_some()) + some(m.cost > 0) + some(m.effect.is_some())
+            4 + some(by_is_written(&m.caller))
+                + some(m.rule.is_some())
+                + some(m.cost > 0)
+                + some(m.effect.is_some())
         }
         Event::Denial(d) => {
             3 + some(d.mutation.is_some())
@@ -351,7 +373,12 @@ fn write_spawn(spawned: &Spawned, names: Names<'_>, e: &mut Sink<'_>) -> Done {
 }
 
 fn write_outcome(outcome: &Outcome, e: &mut Sink<'_>) -> Done {
-    e.u8(key::ATTEMPTS)?.u32(outcome.attempts)?.u8(key::OF)?.u64(outcome.of)?.u8(key::STATUS)?.u8(outcome.status as u8)?;
+    e.u8(key::ATTEMPTS)?
+        .u32(outcome.attempts)?
+        .u8(key::OF)?
+        .u64(outcome.of)?
+        .u8(key::STATUS)?
+        .u8(outcome.status as u8)?;
     match &outcome.message {
         Some(message) => e.u8(key::MESSAGE)?.str(message)?.ok(),
         None => Ok(()),
@@ -407,7 +434,9 @@ fn write_caller(caller: &Caller, e: &mut Sink<'_>) -> Done {
     match caller {
         Caller::Rule | Caller::Behaviour => Ok(()),
         Caller::SafeState => e.u8(key::BY)?.str("safe_state")?.ok(),
-        Caller::Observation(name) | Caller::Component(name) | Caller::Parent(name) => e.u8(key::BY)?.str(name)?.ok(),
+        Caller::Observation(name) | Caller::Component(name) | Caller::Parent(name) => {
+            e.u8(key::BY)?.str(name)?.ok()
+        }
         Caller::Operator(signature) => {
             e.u8(key::BY)?;
             write_signature(signature, e)
@@ -420,7 +449,12 @@ fn by_is_written(caller: &Caller) -> bool {
 }
 
 pub(crate) fn write_signature(signature: &Signature, e: &mut Sink<'_>) -> Done {
-    e.array(4)?.str(&signature.name)?.bytes(&signature.key)?.u64(signature.counter)?.bytes(&signature.signature)?.ok()
+    e.array(4)?
+        .str(&signature.name)?
+        .bytes(&signature.key)?
+        .u64(signature.counter)?
+        .bytes(&signature.signature)?
+        .ok()
 }
 
 pub(crate) fn write_allotment(part: &Allotment, e: &mut Sink<'_>) -> Done {

@@ -83,7 +83,10 @@ impl Record {
         out.insert("object".into(), (&*self.object).into());
         out.insert("tick".into(), self.tick.into());
         out.insert("time".into(), self.time.to_string().into());
-        out.insert("kind".into(), KINDS.get(usize::from(self.event.kind())).copied().unwrap_or_default().into());
+        out.insert(
+            "kind".into(),
+            KINDS.get(usize::from(self.event.kind())).copied().unwrap_or_default().into(),
+        );
         if let Some(schema) = schema {
             out.insert("schema".into(), Hash(schema.digest).to_string().into());
         }
@@ -127,7 +130,13 @@ fn event_json(event: &Event, names: Names<'_>, out: &mut Map<String, Json>) {
             let ty = denied.mutation.and_then(|mutation| names.args(mutation));
             let args = denied.args.iter().map(|(name, value)| {
                 let field = ty.and_then(|ty| ty.get(ty.slot(name)?));
-                (name.to_string(), field.map_or_else(|| untyped_to_json(value), |field| field.ty.to_json(&field.ty.retyped(value))))
+                (
+                    name.to_string(),
+                    field.map_or_else(
+                        || untyped_to_json(value),
+                        |field| field.ty.to_json(&field.ty.retyped(value)),
+                    ),
+                )
             });
             put("args", Json::Object(args.collect()));
             put("reason", denied.reason.to_json());
@@ -139,7 +148,12 @@ fn event_json(event: &Event, names: Names<'_>, out: &mut Map<String, Json>) {
             put("counted", counted.iter().map(|one| counted_json(one, names)).collect());
         }
         Event::Hold(holds) => {
-            put("holds", Json::Object(holds.iter().map(|(rule, held)| (names.rule(*rule).to_owned(), (*held).into())).collect()));
+            put(
+                "holds",
+                Json::Object(
+                    holds.iter().map(|(rule, held)| (names.rule(*rule).to_owned(), (*held).into())).collect(),
+                ),
+            );
         }
         Event::Idle(rule) | Event::Terminate(rule) => put("rule", names.rule(*rule).into()),
         Event::Spawn(spawned) => {
@@ -180,7 +194,8 @@ fn event_json(event: &Event, names: Names<'_>, out: &mut Map<String, Json>) {
         Event::Schema(canonical) => put("bytes", canonical.len().into()),
         Event::Progress(progress) => {
             let cursors = progress.cursors.iter();
-            let cursors = cursors.map(|(source, c)| (source.to_string(), String::from_utf8_lossy(c).into_owned().into()));
+            let cursors = cursors
+                .map(|(source, c)| (source.to_string(), String::from_utf8_lossy(c).into_owned().into()));
             put("cursors", Json::Object(cursors.collect()));
         }
     }
@@ -212,17 +227,24 @@ fn outcome_json(outcome: &Outcome, put: &mut impl FnMut(&str, Json)) {
 }
 
 fn effect_json(mutation: crate::schema::MutationIx, args: &[Json], names: Names<'_>) -> Json {
-    let declared = names.0.and_then(|s| s.mutations.get(usize::from(mutation.0))).and_then(|m| m.effect.as_ref());
-    declared.map_or(Json::Null, |effect| {
-        json!({ "interface": &*effect.interface, "function": &*effect.function, "args": args })
-    })
+    let declared =
+        names.0.and_then(|s| s.mutations.get(usize::from(mutation.0))).and_then(|m| m.effect.as_ref());
+    declared.map_or(
+        Json::Null,
+        |effect| json!({ "interface": &*effect.interface, "function": &*effect.function, "args": args }),
+    )
 }
 
 fn counted_json(one: &Counted, names: Names<'_>) -> Json {
-    let mut out = Reason { code: one.key.code, place: one.key.place.clone(), value: None, message: "".into() }.to_json();
+    let mut out =
+        Reason { code: one.key.code, place: one.key.place.clone(), value: None, message: "".into() }
+            .to_json();
     if let Json::Object(out) = &mut out {
         out.remove("message");
-        out.insert("mutation".into(), one.key.mutation.map_or(Json::Null, |mutation| names.mutation(mutation).into()));
+        out.insert(
+            "mutation".into(),
+            one.key.mutation.map_or(Json::Null, |mutation| names.mutation(mutation).into()),
+        );
         out.insert("count".into(), one.count.into());
         out.insert("last".into(), one.last.to_string().into());
     }
@@ -240,7 +262,8 @@ fn allotment_json(part: &Allotment) -> Json {
 /// A policy as JSON.
 #[must_use]
 pub fn policy_json(policy: &Policy) -> Json {
-    let operators = policy.operators.iter().map(|o| json!({ "name": &*o.name, "key": Hash(o.key).to_string() }));
+    let operators =
+        policy.operators.iter().map(|o| json!({ "name": &*o.name, "key": Hash(o.key).to_string() }));
     let links = policy.links.iter().map(|grant| {
         let functions: Vec<&str> = grant.functions.iter().map(|f| &**f).collect();
         json!({ "target": &*grant.target, "interface": &*grant.interface, "functions": functions })

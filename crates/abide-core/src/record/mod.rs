@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::field::Slot;
 use crate::policy::Policy;
 use crate::schema::{CallerKind, Micro, MutationIx, RuleIx};
 use crate::slope::Allotment;
 use crate::time::Timestamp;
 use crate::value::Value;
-use crate::field::Slot;
 
 /// The version of the record format, as record 0 of a log carries it.
 pub const FORMAT_VERSION: u64 = 1;
@@ -38,7 +38,14 @@ impl Hash {
     /// The id of the child that a step of a spawn record makes: `SHA-256(0x02 || record hash || step, 4 bytes big-endian)`.
     #[must_use]
     pub fn of_child(self, step: u32) -> Self {
-        Self(Sha256::new().chain_update([2]).chain_update(self.0).chain_update(step.to_be_bytes()).finalize().into())
+        Self(
+            Sha256::new()
+                .chain_update([2])
+                .chain_update(self.0)
+                .chain_update(step.to_be_bytes())
+                .finalize()
+                .into(),
+        )
     }
 
     /// Reads 64 hexadecimal digits.
@@ -88,7 +95,6 @@ pub struct Record {
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "the large variant is the frequent one, and is moved rather than stored")]
 pub enum Event {
     /// An object begins.
     Genesis(Box<Genesis>),

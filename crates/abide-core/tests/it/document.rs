@@ -1,5 +1,4 @@
 //! Reading text into nodes: places, scalars, bounds and what is refused.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 #![expect(clippy::disallowed_methods, reason = "how long an answer takes is measured")]
 
 use std::time::{Duration, Instant};

@@ -42,14 +42,21 @@ struct Numbers {
 
 fn numbers() -> impl Strategy<Value = Numbers> {
     let list = |length| prop::collection::vec(any::<u16>(), length);
-    (list(40..220), list(20..220), list(40..900)).prop_map(|(main, kid, history)| Numbers { main, kid, history })
+    (list(40..220), list(20..220), list(40..900)).prop_map(|(main, kid, history)| Numbers {
+        main,
+        kid,
+        history,
+    })
 }
 
 impl std::fmt::Debug for Numbers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "\nmain:{}", text_of(&mut Choices::new(&self.main)))?;
         writeln!(f, "kid:{}", text_of(&mut Choices::new(&self.kid)))?;
-        steps(&mut Choices::new(&self.history)).iter().enumerate().try_for_each(|(n, step)| writeln!(f, "{n}: {step:?}"))
+        steps(&mut Choices::new(&self.history))
+            .iter()
+            .enumerate()
+            .try_for_each(|(n, step)| writeln!(f, "{n}: {step:?}"))
     }
 }
 
@@ -159,9 +166,9 @@ proptest! {
         }
         for object in world.engine.objects() {
             if let Some(bound) = bound_of(object, &of[&object.id]) {
-                check_windows(&bound, costs(of[&object.id].iter()), &object.id);
+                check_windows(&bound, &costs(of[&object.id].iter()), &object.id);
                 let family = of.iter().filter(|(id, _)| is_in_family(&world.engine, id, &object.id));
-                check_windows(&bound, costs(family.flat_map(|(_, records)| records)), "a family");
+                check_windows(&bound, &costs(family.flat_map(|(_, records)| records)), "a family");
             }
         }
     }
@@ -181,11 +188,16 @@ fn the_random_histories_reach_everything() {
         }
         for (bytes, _) in &world.log {
             let id = abide_core::record::decode::header(bytes).unwrap().object;
-            let record = decode_strict(bytes, world.engine.object(&id).map(|object| &*object.schema)).unwrap();
+            let record =
+                decode_strict(bytes, world.engine.object(&id).map(|object| &*object.schema)).unwrap();
             *seen.entry(KINDS[usize::from(record.event.kind())].to_owned()).or_default() += 1;
             match record.event {
-                Event::Denial(denied) => *seen.entry(format!("denied: {}", denied.reason.code.name())).or_default() += 1,
-                Event::Denials(counted) if counted.len() > 1 => *seen.entry("several counts".to_owned()).or_default() += 1,
+                Event::Denial(denied) => {
+                    *seen.entry(format!("denied: {}", denied.reason.code.name())).or_default() += 1;
+                }
+                Event::Denials(counted) if counted.len() > 1 => {
+                    *seen.entry("several counts".to_owned()).or_default() += 1;
+                }
                 Event::Progress(progress) if !progress.pending.is_empty() => {
                     *seen.entry("counts in progress".to_owned()).or_default() += 1;
                 }
@@ -216,7 +228,9 @@ fn unchanged_without_a_record(object: &Object, before: &State, length: u64) {
 /// What the lineage alone says that the object may spend.
 fn bound_of(object: &Object, records: &[Record]) -> Option<Bucket> {
     let own = &object.schema.trust_slope;
-    let Some(Record { event: Event::Genesis(genesis), time, .. }) = records.first() else { panic!("a genesis") };
+    let Some(Record { event: Event::Genesis(genesis), time, .. }) = records.first() else {
+        panic!("a genesis")
+    };
     let Genesis { allotment, .. } = &**genesis;
     match (own.budget, allotment) {
         (None, None) => None,
@@ -256,7 +270,10 @@ fn costs<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<(i64, u64)> {
     let mut costs: Vec<(i64, u64)> = records
         .filter_map(|record| match &record.event {
             Event::Mutation(Mutated { cost, caller, .. }) => {
-                let free = matches!(caller, Caller::SafeState | Caller::Operator(_) | Caller::Observation(_) | Caller::Parent(_));
+                let free = matches!(
+                    caller,
+                    Caller::SafeState | Caller::Operator(_) | Caller::Observation(_) | Caller::Parent(_)
+                );
                 assert!(!free || *cost == 0, "{caller:?} is not charged");
                 (*cost > 0).then_some((record.time.0, *cost))
             }
@@ -267,14 +284,18 @@ fn costs<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<(i64, u64)> {
     costs
 }
 
-fn check_windows(bound: &Bucket, costs: Vec<(i64, u64)>, whose: &str) {
-    let (amount, per) = bound.refill.map_or((0, 1), |refill| (i128::from(refill.amount), i128::from(refill.per.0)));
+fn check_windows(bound: &Bucket, costs: &[(i64, u64)], whose: &str) {
+    let (amount, per) =
+        bound.refill.map_or((0, 1), |refill| (i128::from(refill.amount), i128::from(refill.per.0)));
     for (n, (from, _)) in costs.iter().enumerate() {
         let mut sum = 0;
         for (to, cost) in &costs[n..] {
             sum += i128::from(*cost);
             let window = i128::from(to - from);
-            assert!(sum * per <= i128::from(bound.capacity) * per + amount * window, "{whose}: {sum} in {window} ns of {bound:?}");
+            assert!(
+                sum * per <= i128::from(bound.capacity) * per + amount * window,
+                "{whose}: {sum} in {window} ns of {bound:?}"
+            );
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Tests of abide-core through its public boundary.
+#![cfg(test)]
 
-mod document;
-mod expressions;
-mod schema;
-mod world;
 mod admission;
 mod cycle;
-mod records;
+mod document;
+mod expressions;
 mod laws;
+mod records;
+mod schema;
+mod world;

@@ -1,5 +1,4 @@
 //! Records, the fold, restarts: what the log holds is all there is.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
 use std::sync::Arc;
 

@@ -1,10 +1,4 @@
 //! Schemas: what loads, what is refused and how it is said, the canonical form, the renderings.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says what went wrong by panicking"
-)]
 
 mod bad;
 mod canonical;

@@ -2,7 +2,6 @@
 //!
 //! Each tick's frame is decoded strictly, its chain is checked, and its records are folded into a second engine, which
 //! must come to the same state as the first.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +17,9 @@ use abide_core::frame::Frame;
 use abide_core::object::Object;
 use abide_core::policy::{Grant, Operator, Policy};
 use abide_core::record::decode::decode_strict;
-use abide_core::record::{Caller, Event, HOST, Hash, HostGenesis, Outcome, OutcomeStatus, Place, Record, Signature};
+use abide_core::record::{
+    Caller, Event, HOST, Hash, HostGenesis, Outcome, OutcomeStatus, Place, Record, Signature,
+};
 use abide_core::schema::{MutationIx, RuleIx, Schema};
 use abide_core::state::{State, Status};
 use abide_core::time::Timestamp;
@@ -52,7 +53,8 @@ pub(crate) fn key(number: u8) -> SigningKey {
 /// One operator, and a link to `example:lab/valve`.
 pub(crate) fn policy() -> Policy {
     let operator = Operator { name: "op".into(), key: key(1).verifying_key().to_bytes() };
-    let grant = Grant { target: "valves".into(), interface: "example:lab/valve".into(), functions: Vec::new() };
+    let grant =
+        Grant { target: "valves".into(), interface: "example:lab/valve".into(), functions: Vec::new() };
     Policy { operators: vec![operator], links: vec![grant], ..Policy::default() }
 }
 
@@ -107,7 +109,13 @@ impl World {
     }
 
     /// Begins an object.
-    pub(crate) fn begin(&mut self, id: &str, schema: &Arc<Schema>, policy: Policy, values: &Json) -> Result<(), BeginError> {
+    pub(crate) fn begin(
+        &mut self,
+        id: &str,
+        schema: &Arc<Schema>,
+        policy: Policy,
+        values: &Json,
+    ) -> Result<(), BeginError> {
         let Json::Object(values) = values else { panic!("values are named") };
         let value = |(name, json): (&String, &Json)| {
             let slot = schema.memory.slot(name).expect("the schema has the field");
@@ -159,7 +167,8 @@ impl World {
     /// A request as the shell would make it: values that are not of their type are passed on.
     pub(crate) fn request(&self, id: &str, mutation: &str, args: &Json, caller: Caller) -> Request {
         let object = self.object(id);
-        let ix = object.schema.mutation(mutation).unwrap_or_else(|| panic!("there is no mutation {mutation}"));
+        let ix =
+            object.schema.mutation(mutation).unwrap_or_else(|| panic!("there is no mutation {mutation}"));
         let fields = &object.schema.mutations[usize::from(ix.0)].args.fields;
         let args = fields.iter().map(|field| match args.get(&*field.name) {
             Some(json) => field.ty.value_from_json(json).unwrap_or_else(|_| untyped_from_json(json)),
@@ -193,7 +202,14 @@ impl World {
     }
 
     /// A request that the operator with that number signed.
-    pub(crate) fn signed(&self, id: &str, mutation: &str, args: &Json, operator: u8, counter: u64) -> Request {
+    pub(crate) fn signed(
+        &self,
+        id: &str,
+        mutation: &str,
+        args: &Json,
+        operator: u8,
+        counter: u64,
+    ) -> Request {
         let request = self.request(id, mutation, args, Caller::Rule);
         let object = self.object(id);
         let declared = &object.schema.mutations[usize::from(request.mutation.0)];
@@ -214,7 +230,13 @@ impl World {
         self.outcome_of("o", of, status, answer)
     }
 
-    pub(crate) fn outcome_of(&mut self, id: &str, of: u64, status: OutcomeStatus, answer: Option<Json>) -> u64 {
+    pub(crate) fn outcome_of(
+        &mut self,
+        id: &str,
+        of: u64,
+        status: OutcomeStatus,
+        answer: Option<Json>,
+    ) -> u64 {
         let message = (status == OutcomeStatus::Failed).then(|| "it failed".into());
         self.submit(id, Input::Outcome(Outcome { of, status, attempts: 1, message }, answer))
     }
@@ -335,9 +357,20 @@ fn check_state(object: &Object, before: Option<&State>, record: &Record) {
     let complete = |state: &State| state.gaps(schema).next().is_none();
     let Some(before) = before else { return };
     if complete(state) {
-        let env = Env { memory: &state.memory, old_memory: &before.memory, args: &[], now: record.time, caller: ("", "") };
+        let env = Env {
+            memory: &state.memory,
+            old_memory: &before.memory,
+            args: &[],
+            now: record.time,
+            caller: ("", ""),
+        };
         for invariant in schema.invariants.iter().filter(|i| !i.transition || complete(before)) {
-            assert_eq!(invariant.expression.holds(&env), Ok(true), "`{}` holds", invariant.expression.source());
+            assert_eq!(
+                invariant.expression.holds(&env),
+                Ok(true),
+                "`{}` holds",
+                invariant.expression.source()
+            );
         }
     }
     if !matches!(record.event, Event::Mutation(_)) {
@@ -356,7 +389,8 @@ fn check_state(object: &Object, before: Option<&State>, record: &Record) {
 pub(crate) fn tell(record: &Record, schema: &Schema) -> String {
     let event = match &record.event {
         Event::Mutation(m) => {
-            let mut told = format!("{} by {}", mutation(schema, m.mutation), caller(&m.caller, m.rule, schema));
+            let mut told =
+                format!("{} by {}", mutation(schema, m.mutation), caller(&m.caller, m.rule, schema));
             for (slot, value) in &m.changes {
                 let name = schema.memory.get(*slot).map_or("?", |field| &field.name);
                 told += &format!(", {name} = {}", show(value));
@@ -399,7 +433,11 @@ pub(crate) fn tell(record: &Record, schema: &Schema) -> String {
         Event::Pause { since } => format!("pause since {}s", seconds(*since)),
         other => abide_core::record::encode::KINDS[usize::from(other.kind())].to_owned(),
     };
-    if &*record.object == "o" { event } else { format!("{}: {event}", record.object.get(..6).unwrap_or(&record.object)) }
+    if &*record.object == "o" {
+        event
+    } else {
+        format!("{}: {event}", record.object.get(..6).unwrap_or(&record.object))
+    }
 }
 
 fn seconds(at: Timestamp) -> String {

@@ -1,9 +1,9 @@
 //! The effects of a run: opened targets, what is under way, and outcomes on their way back into inboxes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::Arc;
 use std::time::Duration;
 
 use abide_core::cycle::Input;
@@ -36,12 +36,15 @@ impl Effects {
     pub(super) fn open(application: &Application, replayed: bool) -> Result<Self, RunError> {
         let mut targets = BTreeMap::new();
         for config in &application.targets {
-            let open = config.open().map_err(|source| RunError::Target { target: Arc::clone(&config.name), source })?;
+            let open = config
+                .open()
+                .map_err(|source| RunError::Target { target: Arc::clone(&config.name), source })?;
             targets.insert(Arc::clone(&config.name), open);
         }
         let links = application.objects.iter().flat_map(|component| &component.links);
         let live = links.filter(|link| link.live_in_replay);
-        let live = live.map(|link| (Arc::clone(&link.grant.target), Arc::clone(&link.grant.interface))).collect();
+        let live =
+            live.map(|link| (Arc::clone(&link.grant.target), Arc::clone(&link.grant.interface))).collect();
         let replayed_now = Arc::new(AtomicI64::new(0));
         let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = if replayed {
             let now = Arc::clone(&replayed_now);
@@ -49,9 +52,16 @@ impl Effects {
         } else {
             Arc::new(wall_clock)
         };
-        let config = DispatcherConfig { targets, workers_max: WORKERS_MAX, backoff: Backoff::default(), clock };
+        let config =
+            DispatcherConfig { targets, workers_max: WORKERS_MAX, backoff: Backoff::default(), clock };
         let (dispatcher, outcomes) = Dispatcher::new(config);
-        Ok(Self { dispatcher, outcomes, live_in_replay: replayed.then_some(live), replayed_now, under_way: 0 })
+        Ok(Self {
+            dispatcher,
+            outcomes,
+            live_in_replay: replayed.then_some(live),
+            replayed_now,
+            under_way: 0,
+        })
     }
 
     pub(super) fn send(&mut self, requests: Vec<Request>) {
@@ -86,7 +96,9 @@ impl Effects {
             self.under_way -= 1;
             settled.push(outcome);
         }
-        let number = |outcome: &effect::Outcome| host.engine().object(&outcome.object).map_or(0, |object| object.number);
+        let number = |outcome: &effect::Outcome| {
+            host.engine().object(&outcome.object).map_or(0, |object| object.number)
+        };
         settled.sort_by_key(|outcome| (number(outcome), outcome.seq));
         let any = !settled.is_empty();
         settled.into_iter().try_for_each(|outcome| submit(host, outcome))?;
@@ -100,7 +112,9 @@ impl Effects {
 }
 
 fn submit(host: &mut Host, outcome: effect::Outcome) -> Result<(), HostError> {
-    let Some(number) = host.engine().object(&outcome.object).map(|object| object.number) else { return Ok(()) };
+    let Some(number) = host.engine().object(&outcome.object).map(|object| object.number) else {
+        return Ok(());
+    };
     let (status, message, answer) = match outcome.status {
         effect::OutcomeStatus::Delivered { result } => (OutcomeStatus::Delivered, None, Some(result)),
         effect::OutcomeStatus::Failed { error } => (OutcomeStatus::Failed, Some(error.into()), None),

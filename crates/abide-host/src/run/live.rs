@@ -51,7 +51,8 @@ pub(super) fn run(
         let last = host.time();
         let now = clock.now();
         let pause = i64::try_from(pause_after(period).as_nanos()).unwrap_or(i64::MAX);
-        let paused_since = (now.since(last).0 > pause && host.recovered().existed | (ticks > 0)).then_some(last);
+        let paused_since =
+            (now.since(last).0 > pause && host.recovered().existed | (ticks > 0)).then_some(last);
         let ticked = host.tick_with(now, cursors, paused_since)?;
         ticks += 1;
         server.answer(&ticked.verdicts);
@@ -130,9 +131,14 @@ fn take(
             break;
         }
         for observation in reading.observations {
-            let Some(number) = host.engine().object(&observation.object).map(|object| object.number) else { continue };
+            let Some(number) = host.engine().object(&observation.object).map(|object| object.number) else {
+                continue;
+            };
             let caller = Caller::Observation(Arc::clone(&name));
-            host.submit(number, Input::Ask(Request { mutation: observation.mutation, args: observation.args, caller }))?;
+            host.submit(
+                number,
+                Input::Ask(Request { mutation: observation.mutation, args: observation.args, caller }),
+            )?;
         }
         cursor = Some(reading.cursor);
     }
@@ -152,6 +158,8 @@ fn end(feed: &mut Feed, name: &Arc<str>, failure: Option<String>, run: &mut Run<
 fn fits(host: &Host, reading: &LiveReading) -> bool {
     reading.observations.iter().all(|one| {
         let asked = reading.observations.iter().filter(|other| other.object == one.object).count();
-        host.engine().object(&one.object).is_none_or(|object| usize::try_from(host.room(object.number)).is_ok_and(|room| room >= asked))
+        host.engine()
+            .object(&one.object)
+            .is_none_or(|object| usize::try_from(host.room(object.number)).is_ok_and(|room| room >= asked))
     })
 }

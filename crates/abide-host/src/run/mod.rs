@@ -148,7 +148,9 @@ impl Run<'_> {
     fn replay(&mut self) -> Result<Ran, RunError> {
         let mut input = Replay::open(&self.application.sources).map_err(RunError::Sources)?;
         // The first record goes before the first reading, so that time moves on at the first tick.
-        let start = input.span().map_or(Timestamp(0), |(first, _)| Timestamp(first.0.saturating_sub(Span::from_secs(1).0)));
+        let start = input
+            .span()
+            .map_or(Timestamp(0), |(first, _)| Timestamp(first.0.saturating_sub(Span::from_secs(1).0)));
         let mut host = self.open(true, start)?;
         if let Some(cursor) = host.engine().cursor(REPLAY_CURSOR).and_then(Cursor::from_bytes) {
             input.resume(&cursor)?;
@@ -208,7 +210,8 @@ pub fn begin_application(host: &mut Host, application: &Application, keys: &Keys
     let mut beginnings = Vec::new();
     let mut policies = Vec::new();
     for component in &application.objects {
-        let policy = Policy { operators: keys.operators(), links: component.grants(), limits: Limits::default() };
+        let policy =
+            Policy { operators: keys.operators(), links: component.grants(), limits: Limits::default() };
         for spec in &component.objects {
             match host.engine().object(&spec.id) {
                 None => beginnings.push(Beginning {
@@ -218,7 +221,9 @@ pub fn begin_application(host: &mut Host, application: &Application, keys: &Keys
                     values: spec.values.clone(),
                 }),
                 Some(object) if object.schema.digest != component.schema.digest => {
-                    let shown = |s: &abide_core::schema::Schema| format!("`{}` {} ({})", s.name, s.version, Hash(s.digest));
+                    let shown = |s: &abide_core::schema::Schema| {
+                        format!("`{}` {} ({})", s.name, s.version, Hash(s.digest))
+                    };
                     return Err(RunError::SchemaChanged {
                         object: Arc::clone(&spec.id),
                         had: shown(&object.schema),

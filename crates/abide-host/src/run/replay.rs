@@ -39,7 +39,11 @@ pub(super) fn run(
         server.take(host);
         let before = input.cursor();
         let after = take(host, input, &mut held, time)?;
-        let cursors = if after == before { Vec::new() } else { vec![(REPLAY_CURSOR.into(), Arc::from(after.to_bytes()))] };
+        let cursors = if after == before {
+            Vec::new()
+        } else {
+            vec![(REPLAY_CURSOR.into(), Arc::from(after.to_bytes()))]
+        };
         let ticked = host.tick_with(time, cursors, None)?;
         ticks += 1;
         server.answer(&ticked.verdicts);
@@ -57,7 +61,12 @@ pub(super) fn run(
 }
 
 /// Puts the readings up to `time` into inboxes, as far as there is room: the cursor after those that went in.
-fn take(host: &mut Host, input: &mut Replay, held: &mut Option<Reading>, time: Timestamp) -> Result<Cursor, HostError> {
+fn take(
+    host: &mut Host,
+    input: &mut Replay,
+    held: &mut Option<Reading>,
+    time: Timestamp,
+) -> Result<Cursor, HostError> {
     let mut taken = input.cursor();
     loop {
         let reading = match held.take() {
@@ -73,9 +82,14 @@ fn take(host: &mut Host, input: &mut Replay, held: &mut Option<Reading>, time: T
             return Ok(taken);
         }
         for observation in reading.observations {
-            let Some(number) = host.engine().object(&observation.object).map(|object| object.number) else { continue };
+            let Some(number) = host.engine().object(&observation.object).map(|object| object.number) else {
+                continue;
+            };
             let caller = Caller::Observation(Arc::clone(&reading.source));
-            host.submit(number, Input::Ask(Request { mutation: observation.mutation, args: observation.args, caller }))?;
+            host.submit(
+                number,
+                Input::Ask(Request { mutation: observation.mutation, args: observation.args, caller }),
+            )?;
         }
         taken = input.cursor();
     }
@@ -84,6 +98,8 @@ fn take(host: &mut Host, input: &mut Replay, held: &mut Option<Reading>, time: T
 fn fits(host: &Host, reading: &Reading) -> bool {
     reading.observations.iter().all(|one| {
         let asked = reading.observations.iter().filter(|other| other.object == one.object).count();
-        host.engine().object(&one.object).is_none_or(|object| usize::try_from(host.room(object.number)).is_ok_and(|room| room >= asked))
+        host.engine()
+            .object(&one.object)
+            .is_none_or(|object| usize::try_from(host.room(object.number)).is_ok_and(|room| room >= asked))
     })
 }

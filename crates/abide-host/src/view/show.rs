@@ -6,7 +6,7 @@ use abide_core::record::json::{micro_json, policy_json};
 use abide_core::schema::Rule;
 use abide_core::state::RuleMemory;
 use abide_core::time::Timestamp;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 /// An object as JSON, with its slope and its rules as they stand at `now`: see `docs/explain.md`.
 #[must_use]
@@ -48,16 +48,15 @@ fn schema_json(object: &Object) -> Json {
 }
 
 /// The bound on self-change, or null where there is none.
+/// Where there is no bound, every part is null.
 fn slope_json(object: &Object, now: Timestamp) -> Json {
-    let Some(bucket) = object.state.bucket.map(|bucket| bucket.at(now)) else { return Json::Null };
-    let mut slope = Map::new();
-    slope.insert("level".to_owned(), micro_json(bucket.level));
-    slope.insert("budget".to_owned(), micro_json(bucket.capacity));
-    let refill = bucket
-        .refill
-        .map(|refill| json!({ "amount": micro_json(refill.amount), "per": refill.per.to_string() }));
-    slope.insert("refill".to_owned(), refill.unwrap_or_default());
-    Json::Object(slope)
+    let bucket = object.state.bucket.map(|bucket| bucket.at(now));
+    let refill = bucket.and_then(|bucket| bucket.refill);
+    json!({
+        "level": bucket.map(|bucket| micro_json(bucket.level)),
+        "budget": bucket.map(|bucket| micro_json(bucket.capacity)),
+        "refill": refill.map(|refill| json!({ "amount": micro_json(refill.amount), "per": refill.per.to_string() })),
+    })
 }
 
 fn sleep_json(object: &Object) -> Json {

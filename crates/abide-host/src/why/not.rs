@@ -284,8 +284,7 @@ impl<'a> Moment<'a> {
                 None => "the object was sleeping".to_owned(),
             },
             status => {
-                let in_tick =
-                    self.here.iter().filter(|(record, _)| matches!(record.event, Event::Seal(_))).last();
+                let in_tick = self.here.iter().rfind(|(record, _)| matches!(record.event, Event::Seal(_)));
                 link = in_tick.or(self.ended.as_ref());
                 let since = link.map_or_else(String::new, |(record, _)| {
                     format!(" since record {}, at {}", record.seq, record.time)

@@ -1,4 +1,5 @@
 //! Tests of the simulator, and by it of the host.
+#![cfg(test)]
 
 use abide_sim::{Fault, Plan, Reference, crash_point, sweep};
 
@@ -22,7 +23,9 @@ fn nothing_acknowledged_is_lost() {
             assert!(tally.damage_found > points / 40, "{tally}");
         }
         Ok(_) => {}
-        Err((seed, failure)) => panic!("seed {seed}: {failure}; ABIDE_CRASH_POINTS=1 ABIDE_CRASH_SEED={seed} runs it alone"),
+        Err((seed, failure)) => {
+            panic!("seed {seed}: {failure}; ABIDE_CRASH_POINTS=1 ABIDE_CRASH_SEED={seed} runs it alone")
+        }
     }
 }
 

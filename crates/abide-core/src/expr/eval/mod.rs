@@ -371,7 +371,12 @@ fn join<'a>(a: &Val<'a>, b: &Val<'a>) -> Option<Val<'a>> {
 }
 
 /// The end of one list after the other, which is what a window over readings is: the whole is never made.
-fn last_of_joined<'a>(parts: &'a [Node; 2], count: &'a Node, cx: &Context<'a>, at: At) -> Result<Val<'a>, Fault> {
+fn last_of_joined<'a>(
+    parts: &'a [Node; 2],
+    count: &'a Node,
+    cx: &Context<'a>,
+    at: At,
+) -> Result<Val<'a>, Fault> {
     let [a, b] = parts;
     let (a, b, count) = (eval(a, cx)?, eval(b, cx)?, eval(count, cx)?);
     let (Some(first), Some(second), Val::Int(most @ 0..)) = (a.items(), b.items(), &count) else {
@@ -381,7 +386,8 @@ fn last_of_joined<'a>(parts: &'a [Node; 2], count: &'a Node, cx: &Context<'a>, a
     let most = usize::try_from(*most).unwrap_or(usize::MAX);
     let skipped = (first.len() + second.len()).saturating_sub(most);
     let beyond = skipped.saturating_sub(first.len());
-    let (first, second) = (first.get(skipped..).unwrap_or_default(), second.get(beyond..).unwrap_or_default());
+    let (first, second) =
+        (first.get(skipped..).unwrap_or_default(), second.get(beyond..).unwrap_or_default());
     Ok(Val::Owned(Value::List(first.iter().chain(second).cloned().collect())))
 }
 

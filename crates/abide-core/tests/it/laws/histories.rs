@@ -95,9 +95,16 @@ fn incoming(choices: &mut Choices<'_>) -> Incoming {
         0..=5 => What::Ask { mutation: 2, v, caller: 0 },
         6 | 7 => What::Ask { mutation, v, caller: 0 },
         8 | 9 => What::Ask { mutation, v, caller: 1 + choices.pick(3) },
-        10 | 11 => What::Signed { mutation, v, operator: 1 + u8::from(choices.one_in(4)), replayed: choices.one_in(4) },
+        10 | 11 => What::Signed {
+            mutation,
+            v,
+            operator: 1 + u8::from(choices.one_in(4)),
+            replayed: choices.one_in(4),
+        },
         12 => What::Act(if choices.one_in(24) { OperatorAct::Seal } else { OperatorAct::Release }),
-        13 | 14 => What::Outcome([OutcomeStatus::Delivered, OutcomeStatus::Failed, OutcomeStatus::Simulated][choices.pick(3)]),
+        13 | 14 => What::Outcome(
+            [OutcomeStatus::Delivered, OutcomeStatus::Failed, OutcomeStatus::Simulated][choices.pick(3)],
+        ),
         _ => What::Policy,
     };
     Incoming { object, what }
@@ -114,7 +121,8 @@ pub(super) fn play_step(world: &mut World, step: &Step) -> Vec<String> {
         Wait::Due => world.engine.next_due().unwrap_or(now.saturating_add(Span::from_secs(1))),
     };
     let cursor = Timestamp(time.0).0.to_be_bytes();
-    let cursors = if step.moves_cursor { vec![("a".into(), Arc::from(cursor.as_slice()))] } else { Vec::new() };
+    let cursors =
+        if step.moves_cursor { vec![("a".into(), Arc::from(cursor.as_slice()))] } else { Vec::new() };
     world.tick_at(time, cursors, step.paused.then_some(now))
 }
 

@@ -126,7 +126,8 @@ fn mutation(text: &mut String, name: &str, has_gap: bool, has_budget: bool, choi
     sets.dedup_by_key(|set| set[..1].to_owned());
     writeln!(text, "    set:\n      {}", sets.join("\n      ")).unwrap();
     if has_budget && !choices.one_in(3) {
-        let cost = ["1", "2.5", "double(abs(args.v - self.a)) * 0.3", "self.b / 12.0", "args.v"][choices.pick(5)];
+        let cost =
+            ["1", "2.5", "double(abs(args.v - self.a)) * 0.3", "self.b / 12.0", "args.v"][choices.pick(5)];
         writeln!(text, "    cost: \"{cost}\"").unwrap();
     }
     if choices.one_in(4) {
@@ -151,13 +152,21 @@ fn rule(text: &mut String, n: usize, has_budget: bool, choices: &mut Choices<'_>
     }
     let guard = GUARDS[choices.pick(GUARDS.len())];
     let spawn = if has_budget {
-        format!("spawn: {{ schema: kid, budget: {}, refill: {}, values: {{ a: '${{self.a}}' }} }}", choices.pick(3), choices.pick(3))
+        format!(
+            "spawn: {{ schema: kid, budget: {}, refill: {}, values: {{ a: '${{self.a}}' }} }}",
+            choices.pick(3),
+            choices.pick(3)
+        )
     } else {
         "spawn: { schema: kid, links: [ 'example:lab/valve' ] }".to_owned()
     };
     let step = match choices.pick(14) {
         0..=4 => format!("{{ mutate: m{}, args: {{ v: {} }} }}", choices.pick(2), choices.pick(12)),
-        5 | 6 => format!("{{ mutate: m{}, args: {{ v: '${{{}}}' }} }}", choices.pick(2), ["self.a + 1", "self.a", "30 / self.a"][choices.pick(3)]),
+        5 | 6 => format!(
+            "{{ mutate: m{}, args: {{ v: '${{{}}}' }} }}",
+            choices.pick(2),
+            ["self.a + 1", "self.a", "30 / self.a"][choices.pick(3)]
+        ),
         7 => "retry".to_owned(),
         8 => format!("{{ sleep: {{ for: {}s }} }}", 1 + choices.pick(20)),
         9 => format!("{{ sleep: {{ until: \"{guard}\" }} }}"),

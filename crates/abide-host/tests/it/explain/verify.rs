@@ -302,7 +302,7 @@ fn a_log_of_another_key_is_not_the_hosts() {
 fn what_is_beyond_the_durable_records_is_left_out() {
     let run = lamp();
     let all = run.view().shown();
-    let view = View::open_disk(Arc::new(run.disk.clone()), Some(all - 1)).unwrap();
+    let view = View::open_disk(Arc::new(run.disk), Some(all - 1)).unwrap();
     assert!(view.shown() < all);
     assert!(verify(&view).unwrap().is_verified());
 }
