@@ -82,7 +82,7 @@ pub fn admit(subject: Subject<'_>, request: &Request, now: Timestamp) -> Result<
     let mut effect = None;
     if mutation.effect.is_some() || may_break_invariants(schema, state, mutation) {
         let memory = with_changes(&state.memory, &changes);
-        check_invariants(schema, state, &memory, now)?;
+        check_invariants(schema, Some(&state.memory), &memory, now)?;
         let after = Env { memory: &memory, ..env };
         effect = mutation.effect.as_ref().map(|effect| check_effect(subject, effect, &after)).transpose()?;
     }
@@ -208,9 +208,16 @@ pub fn check_signature(
     signature: &Signature,
     bytes: &[u8],
 ) -> Result<(), Box<Denial>> {
-    let deny = |message: String| {
-        Err(denial(Code::Signature, Place::Object, Some(signature.name.to_string()), message))
-    };
+    check_operator(policy, state, signature)?;
+    let verified = VerifyingKey::from_bytes(&signature.key)
+        .and_then(|key| key.verify_strict(bytes, &Ed25519::from_bytes(&signature.signature)));
+    verified
+        .map_err(|_| unsigned(signature, format!("the signature of `{}` does not verify", signature.name)))
+}
+
+/// What can be said of a signature without what it covers: whose key it is, and its counter.
+fn check_operator(policy: &Policy, state: &State, signature: &Signature) -> Result<(), Box<Denial>> {
+    let deny = |message: String| Err(unsigned(signature, message));
     if policy.operator(&signature.key).is_none_or(|operator| operator.name != signature.name) {
         return deny(format!("`{}` with this key is not an operator of this object", signature.name));
     }
@@ -219,12 +226,11 @@ pub fn check_signature(
     {
         return deny(format!("the counter {} is not above the last one recorded, {last}", signature.counter));
     }
-    let verified = VerifyingKey::from_bytes(&signature.key)
-        .and_then(|key| key.verify_strict(bytes, &Ed25519::from_bytes(&signature.signature)));
-    if verified.is_err() {
-        return deny(format!("the signature of `{}` does not verify", signature.name));
-    }
     Ok(())
+}
+
+fn unsigned(signature: &Signature, message: String) -> Box<Denial> {
+    denial(Code::Signature, Place::Object, Some(signature.name.to_string()), message)
 }
 
 fn mutation_of(schema: &Schema, ix: MutationIx) -> Result<&Mutation, Box<Denial>> {
@@ -264,6 +270,8 @@ fn check_caller(subject: Subject<'_>, mutation: &Mutation, request: &Request) ->
         return Err(denial(Code::Caller, Place::Object, Some(kind.name().to_owned()), message));
     }
     let Caller::Operator(signature) = &request.caller else { return Ok(()) };
+    // A signature covers arguments of their types; where they are not, whoever holds a key is told that.
+    check_operator(subject.policy, subject.state, signature)?;
     let args = check_args(&mutation.args, &request.args)?;
     let bytes = signed_bytes(subject.genesis, "mutate", Some((mutation, &args)), signature.counter);
     check_signature(subject.policy, subject.state, signature, &bytes)
@@ -339,19 +347,20 @@ fn may_break_invariants(schema: &Schema, state: &State, mutation: &Mutation) -> 
         && (!is_complete(schema, &state.memory) || schema.invariants.iter().any(|i| reads(&i.expression)))
 }
 
-/// Every invariant, over a memory that is complete. A transition invariant needs a complete memory before, too.
+/// Every invariant, over a memory that is complete. A transition invariant needs a complete memory before, too; `None` is
+/// before genesis.
 pub(crate) fn check_invariants(
     schema: &Schema,
-    state: &State,
+    before: Option<&[Value]>,
     memory: &[Value],
     now: Timestamp,
 ) -> Result<(), Box<Denial>> {
     if schema.invariants.is_empty() || !is_complete(schema, memory) {
         return Ok(());
     }
-    let env = Env { memory, old_memory: &state.memory, args: &[], now, caller: ("", "") };
-    let was_complete = is_complete(schema, &state.memory);
-    for invariant in schema.invariants.iter().filter(|i| !i.transition || was_complete) {
+    let before = before.filter(|before| is_complete(schema, before));
+    let env = Env { memory, old_memory: before.unwrap_or(memory), args: &[], now, caller: ("", "") };
+    for invariant in schema.invariants.iter().filter(|i| !i.transition || before.is_some()) {
         let source = invariant.expression.source();
         if !invariant.expression.holds(&env).map_err(|e| evaluation(schema, &invariant.expression, &e))? {
             let message = match &invariant.message {

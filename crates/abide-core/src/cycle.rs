@@ -625,8 +625,7 @@ pub fn check_first_values(schema: &Schema, values: &[(Slot, Value)], now: Timest
         values: values.to_vec(),
     };
     let state = State::new(schema, &genesis, now);
-    let before = State { memory: vec![Value::Null; state.memory.len()], ..state.clone() };
-    admission::check_invariants(schema, &before, &state.memory, now).map_err(|denial| denial.reason)
+    admission::check_invariants(schema, None, &state.memory, now).map_err(|denial| denial.reason)
 }
 
 /// When the object is due for a turn, beyond what comes in: the first time after `now`.

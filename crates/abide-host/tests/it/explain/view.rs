@@ -36,7 +36,7 @@ fn a_slope_is_shown_as_of_the_last_tick() {
     assert_eq!(ids.len(), run.host.engine().objects().len());
     assert_eq!(shown[1]["parent"], "parent");
     assert_eq!(shown[1]["status"], "terminated");
-    assert!(lamp().view().list()[0]["slope"].is_null());
+    assert_eq!(lamp().view().list()[0]["slope"], json!({ "level": null, "budget": null, "refill": null }));
 }
 
 #[test]
