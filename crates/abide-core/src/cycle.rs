@@ -120,6 +120,9 @@ impl<'a> Cycle<'a> {
 
     /// The host did not tick since then: what was due meanwhile is dropped, if the schema says so.
     pub fn pause(&mut self, since: Timestamp) {
+        if matches!(self.object.state.status, Status::Sealed | Status::Terminated) {
+            return;
+        }
         let now = self.clock.time;
         let rules = self.object.schema.rules.iter().zip(&self.object.state.rules);
         let missed = |due: Timestamp| due > since && due <= now;

@@ -273,7 +273,7 @@ impl Engine {
 
     /// Gives every object that has something to do its turn, in the order of their numbers.
     ///
-    /// `arrivals` is drained; what the sources' cursors are after it is given beside it. `paused_since` is the time of the
+    /// `arrivals` is drained; what is for no object is dropped; what the sources' cursors are after it is given beside it. `paused_since` is the time of the
     /// tick before, when the host did not tick for a while. Every verdict comes with its ticket, in the order of turns.
     pub fn tick(
         &mut self,
@@ -286,6 +286,7 @@ impl Engine {
         debug_assert!(clock.time > self.clock.time, "time neither stands still nor runs backwards");
         self.clock = clock;
         frame.clear(clock);
+        arrivals.retain(|arrival| arrival.object > 0);
         arrivals.sort_by_key(|arrival| arrival.object);
         self.wake_due(clock.time);
         let mut verdicts = Vec::with_capacity(arrivals.len());

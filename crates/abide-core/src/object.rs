@@ -110,9 +110,10 @@ impl Object {
     /// What the object, which ends at `at`, leaves of what its parent gave it: less what its own children still have.
     #[must_use]
     pub fn leaves(&self, at: Timestamp) -> Allotment {
+        let per = self.allotment.map_or(Span::ZERO, |given| given.per);
         let held = self.state.children.values();
         let (budget, refill) = held.fold((0u64, 0u64), |sum, part| {
-            (sum.0.saturating_add(part.budget), sum.1.saturating_add(part.refill))
+            (sum.0.saturating_add(part.budget), sum.1.saturating_add(part.refill_per(per)))
         });
         let level = self.state.bucket.map_or(0, |bucket| bucket.at(at).level);
         match self.allotment {

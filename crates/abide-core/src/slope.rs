@@ -31,6 +31,19 @@ pub struct Allotment {
     pub per: Span,
 }
 
+impl Allotment {
+    /// Its refill as an amount every `per`, in millionths, rounded up.
+    #[must_use]
+    pub fn refill_per(&self, per: Span) -> Micro {
+        let nanos = |span: Span| u128::from(span.0.unsigned_abs());
+        if nanos(self.per) == 0 || self.per == per {
+            return self.refill;
+        }
+        let amount = (u128::from(self.refill) * nanos(per)).div_ceil(nanos(self.per));
+        Micro::try_from(amount).unwrap_or(Micro::MAX)
+    }
+}
+
 impl Bucket {
     /// A full bucket.
     #[must_use]

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::field::Slot;
-use crate::record::{Caller, Counted, DenialKey, Denied, Event, Genesis, Hash, Mutated, Record, Signature};
+use crate::record::{
+    Caller, Code, Counted, DenialKey, Denied, Event, Genesis, Hash, Mutated, Record, Signature,
+};
 use crate::schema::{MutationIx, Refill, Rule, RuleIx, Schema};
 use crate::slope::{Allotment, Bucket};
 use crate::time::{Span, Timestamp};
@@ -75,6 +77,9 @@ pub struct State {
     pub pending: Vec<Counted>,
 }
 
+/// The end of time: when a slope can pay that never can.
+const NEVER: Timestamp = Timestamp(i64::MAX);
+
 /// What a rule remembers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleMemory {
@@ -86,7 +91,7 @@ pub struct RuleMemory {
     pub held_since: Option<Timestamp>,
     /// How often in a row it asked to be tried again, and when it is ready for that.
     pub retry: Option<(u32, Timestamp)>,
-    /// When the slope can pay for what it was denied.
+    /// When the slope can pay for what it was denied; the end of time when it never can, unless a child gives back.
     pub affordable_at: Option<Timestamp>,
 }
 
@@ -144,7 +149,7 @@ impl RuleMemory {
         ]
         .into_iter()
         .flatten()
-        .filter(move |due| *due > now)
+        .filter(move |due| *due > now && *due < NEVER)
     }
 
     fn choose(&mut self, at: Timestamp) {
@@ -260,6 +265,10 @@ impl State {
             Event::ChildEnded { child, part } => {
                 self.children.remove(child);
                 self.bucket = self.bucket.map(|bucket| bucket.rejoin(part, at));
+                // The slope can pay for more now: what was denied for want of it is tried again.
+                for memory in &mut self.rules {
+                    memory.affordable_at = memory.affordable_at.map(|due| due.min(at));
+                }
             }
             Event::Genesis(_) | Event::Policy(_) | Event::Host(_) | Event::Schema(_) | Event::Progress(_) => {
             }
@@ -319,7 +328,7 @@ impl State {
         if let (Some(rule), Some(_)) = (denied.rule, denied.step) {
             self.choose(rule, at);
             if let Some(memory) = self.rule_mut(rule) {
-                memory.affordable_at = denied.affordable_at;
+                memory.affordable_at = affordable(denied.reason.code, denied.affordable_at);
             }
         }
     }
@@ -331,12 +340,13 @@ impl State {
         for at in own {
             self.count_own(schema, at);
         }
-        let mut chosen: Vec<_> = counted.iter().flat_map(|one| one.chosen.iter().copied()).collect();
-        chosen.sort_by_key(|(_, at, _)| *at);
-        for (rule, at, affordable_at) in chosen {
+        let chosen = counted.iter().flat_map(|one| one.chosen.iter().map(|chosen| (one.key.code, *chosen)));
+        let mut chosen: Vec<_> = chosen.collect();
+        chosen.sort_by_key(|(_, (_, at, _))| *at);
+        for (code, (rule, at, affordable_at)) in chosen {
             self.choose(rule, at);
             if let Some(memory) = self.rule_mut(rule) {
-                memory.affordable_at = affordable_at;
+                memory.affordable_at = affordable(code, affordable_at);
             }
         }
     }
@@ -446,6 +456,11 @@ impl State {
             }
         }
     }
+}
+
+/// When a rule that was denied may be chosen again for want of slope alone.
+fn affordable(code: Code, at: Option<Timestamp>) -> Option<Timestamp> {
+    at.or((code == Code::Slope).then_some(NEVER))
 }
 
 impl Denied {

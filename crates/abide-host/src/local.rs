@@ -220,7 +220,14 @@ fn status_json(host: &Host) -> Json {
         "time": clock.time.to_string(),
         "records": host.log().checkpoint().map_or(0, |checkpoint| checkpoint.size),
         "late_ticks": host.late_ticks(),
+        "clock_ahead": clock_ahead(host),
     })
+}
+
+/// How far the recorded clock of a live host is ahead of the wall clock, if it is by more than a second.
+fn clock_ahead(host: &Host) -> Option<String> {
+    let ahead = host.time().since(crate::clock::wall_clock());
+    (!host.engine().host().replayed && ahead > Span::from_secs(1)).then(|| ahead.to_string())
 }
 
 fn verdict_json(verdict: &Verdict) -> Json {

@@ -4,12 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use abide_core::admission::Request;
-use abide_core::cycle::Input;
-use abide_core::record::Caller;
-
 use super::effects::Effects;
-use super::{Progress, Run, RunError, pause_after};
+use super::{Progress, Run, RunError, fits, pause_after, submit};
 use crate::clock::LiveClock;
 use crate::host::{Host, HostError};
 use crate::local::Server;
@@ -126,20 +122,11 @@ fn take(
                 None => break,
             },
         };
-        if !fits(host, &reading) {
+        if !fits(host, &reading.observations) {
             feed.held = Some(reading);
             break;
         }
-        for observation in reading.observations {
-            let Some(number) = host.engine().object(&observation.object).map(|object| object.number) else {
-                continue;
-            };
-            let caller = Caller::Observation(Arc::clone(&name));
-            host.submit(
-                number,
-                Input::Ask(Request { mutation: observation.mutation, args: observation.args, caller }),
-            )?;
-        }
+        submit(host, &name, reading.observations)?;
         cursor = Some(reading.cursor);
     }
     if let Some(cursor) = cursor {
@@ -153,13 +140,4 @@ fn end(feed: &mut Feed, name: &Arc<str>, failure: Option<String>, run: &mut Run<
         feed.ended = true;
         (run.progress)(Progress::SourceEnded { source: Arc::clone(name), failure });
     }
-}
-
-fn fits(host: &Host, reading: &LiveReading) -> bool {
-    reading.observations.iter().all(|one| {
-        let asked = reading.observations.iter().filter(|other| other.object == one.object).count();
-        host.engine()
-            .object(&one.object)
-            .is_none_or(|object| usize::try_from(host.room(object.number)).is_ok_and(|room| room >= asked))
-    })
 }

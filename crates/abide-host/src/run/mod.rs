@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use abide_core::admission::Request;
+use abide_core::cycle::Input;
 use abide_core::policy::{Limits, Policy};
-use abide_core::record::Hash;
+use abide_core::record::{Caller, Hash};
 use abide_core::time::{Span, Timestamp};
 use abide_store::{Disk, FileDisk};
 
@@ -19,7 +21,9 @@ use crate::host::{Beginning, Host, HostError, Recovered};
 use crate::keys::Keys;
 use crate::local::{LocalError, Server};
 use crate::manifest::Application;
-use crate::source::{Cursor, LineProblem, Live, LiveCursor, Problems, Replay, ResumeError, SourceError};
+use crate::source::{
+    Cursor, LineProblem, Live, LiveCursor, Observation, Problems, Replay, ResumeError, SourceError,
+};
 
 use effects::Effects;
 
@@ -170,7 +174,16 @@ impl Run<'_> {
     }
 
     fn live(&mut self) -> Result<Ran, RunError> {
-        let mut host = self.open(false, wall_clock())?;
+        let wall = wall_clock();
+        let mut host = self.open(false, wall)?;
+        let ahead = host.time().since(wall);
+        if ahead > Span::from_secs(1) {
+            let message = format!(
+                "the last recorded time, {}, is {ahead} ahead of the clock: time goes on from there, since it never runs backwards",
+                host.time()
+            );
+            (self.progress)(Progress::Note(message));
+        }
         let mut server = Server::listen(&self.folder)?;
         let mut sources = Vec::new();
         let mut errors = Vec::new();
@@ -238,7 +251,7 @@ pub fn begin_application(host: &mut Host, application: &Application, keys: &Keys
     let schemas: Vec<_> = application.objects.iter().map(|component| Arc::clone(&component.schema)).collect();
     host.begin(&schemas, &beginnings)?;
     for (number, policy) in policies {
-        host.submit(number, abide_core::cycle::Input::Policy(Box::new(policy)))?;
+        host.submit(number, Input::Policy(Box::new(policy)))?;
     }
     Ok(())
 }
@@ -246,4 +259,23 @@ pub fn begin_application(host: &mut Host, application: &Application, keys: &Keys
 /// How long a live host may go without a tick before it counts as a pause.
 fn pause_after(period: Duration) -> Duration {
     (period * 10).max(Duration::from_secs(1))
+}
+
+/// Whether every inbox has room for what a reading asks for.
+fn fits(host: &Host, observations: &[Observation]) -> bool {
+    observations.iter().all(|one| {
+        let asked = observations.iter().filter(|other| other.object == one.object).count();
+        let room = host.engine().object(&one.object).map(|object| host.room(object.number));
+        room.is_none_or(|room| usize::try_from(room).is_ok_and(|room| room >= asked))
+    })
+}
+
+/// Puts what a reading asks for into inboxes.
+fn submit(host: &mut Host, source: &Arc<str>, observations: Vec<Observation>) -> Result<(), HostError> {
+    for Observation { object, mutation, args } in observations {
+        let Some(number) = host.engine().object(&object).map(|object| object.number) else { continue };
+        let caller = Caller::Observation(Arc::clone(source));
+        host.submit(number, Input::Ask(Request { mutation, args, caller }))?;
+    }
+    Ok(())
 }

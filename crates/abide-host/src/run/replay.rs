@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use abide_core::admission::Request;
-use abide_core::cycle::Input;
-use abide_core::record::Caller;
 use abide_core::time::{Span, Timestamp};
 
 use super::effects::Effects;
-use super::{Progress, REPLAY_CURSOR, Run, RunError};
+use super::{Progress, REPLAY_CURSOR, Run, RunError, fits, submit};
 use crate::host::{Host, HostError};
 use crate::local::Server;
 use crate::source::{Cursor, Reading, Replay};
@@ -77,29 +74,11 @@ fn take(
             }
             None => return Ok(taken),
         };
-        if reading.time > time || !fits(host, &reading) {
+        if reading.time > time || !fits(host, &reading.observations) {
             *held = Some(reading);
             return Ok(taken);
         }
-        for observation in reading.observations {
-            let Some(number) = host.engine().object(&observation.object).map(|object| object.number) else {
-                continue;
-            };
-            let caller = Caller::Observation(Arc::clone(&reading.source));
-            host.submit(
-                number,
-                Input::Ask(Request { mutation: observation.mutation, args: observation.args, caller }),
-            )?;
-        }
+        submit(host, &reading.source, reading.observations)?;
         taken = input.cursor();
     }
-}
-
-fn fits(host: &Host, reading: &Reading) -> bool {
-    reading.observations.iter().all(|one| {
-        let asked = reading.observations.iter().filter(|other| other.object == one.object).count();
-        host.engine()
-            .object(&one.object)
-            .is_none_or(|object| usize::try_from(host.room(object.number)).is_ok_and(|room| room >= asked))
-    })
 }
