@@ -449,6 +449,9 @@ impl<'a> Cycle<'a> {
     }
 
     fn wake(&mut self) {
+        if self.object.state.status != Status::Sleeping {
+            return;
+        }
         let Some((rule, until)) = self.object.state.sleep else { return };
         let schema = Arc::clone(&self.object.schema);
         let condition = schema.rules.get(usize::from(rule.0)).and_then(|rule| match &rule.then {

@@ -2,7 +2,7 @@
 //!
 //! One request and one answer a connection, each a line of JSON. A request is `{"op": …}` with `op` one of `status`,
 //! `observe`, `mutate`, `release`, `seal`; the answer to all but `status` comes after the flush of the tick that
-//! took it. The same requests are answered by [`ask`] when no host runs.
+//! took it. The same requests are answered by [`fn@ask`] when no host runs.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};

@@ -62,7 +62,7 @@ pub(crate) mod key {
     pub(crate) const AFFORDABLE_AT: u8 = 40;
 }
 
-/// The kinds of record, by the number that stands under [`key::KIND`], and their names in text.
+/// The kinds of record, by the number that stands under key 0, and their names in text.
 pub const KINDS: [&str; 21] = [
     "host",
     "schema",

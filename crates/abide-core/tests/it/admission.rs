@@ -1,5 +1,4 @@
 //! Admission, check by check: what is denied, with which code and place, and that the order of the checks holds.
-#![expect(clippy::panic, reason = "a test says what went wrong by panicking")]
 
 use abide_core::admission::OperatorAct;
 use abide_core::cycle::{Input, Verdict};
