@@ -125,9 +125,9 @@ fn mutation(text: &mut String, name: &str, has_gap: bool, has_budget: bool, choi
     sets.sort_unstable();
     sets.dedup_by_key(|set| set[..1].to_owned());
     writeln!(text, "    set:\n      {}", sets.join("\n      ")).unwrap();
-    if has_budget && !choices.one_in(3) {
+    if has_budget && (sure == "rule" || !choices.one_in(3)) {
         let cost =
-            ["1", "2.5", "double(abs(args.v - self.a)) * 0.3", "self.b / 12.0", "args.v"][choices.pick(5)];
+            ["1", "0.4", "double(abs(args.v - self.a)) * 0.3", "self.b / 30.0", "args.v"][choices.pick(5)];
         writeln!(text, "    cost: \"{cost}\"").unwrap();
     }
     if choices.one_in(4) {
@@ -141,7 +141,7 @@ fn mutation(text: &mut String, name: &str, has_gap: bool, has_budget: bool, choi
 fn rule(text: &mut String, n: usize, has_budget: bool, choices: &mut Choices<'_>) {
     let guard = GUARDS[choices.pick(GUARDS.len())];
     write!(text, "  - {{ name: r{n}, when: \"{guard}\"").unwrap();
-    if choices.one_in(3) {
+    if choices.one_in(2) {
         write!(text, ", every: {}s", [1, 7, 20][choices.pick(3)]).unwrap();
     }
     if choices.one_in(3) {
@@ -154,7 +154,7 @@ fn rule(text: &mut String, n: usize, has_budget: bool, choices: &mut Choices<'_>
     let spawn = if has_budget {
         format!(
             "spawn: {{ schema: kid, budget: {}, refill: {}, values: {{ a: '${{self.a}}' }} }}",
-            choices.pick(3),
+            [2, 1, 2, 0][choices.pick(4)],
             choices.pick(3)
         )
     } else {
@@ -180,7 +180,7 @@ fn rule(text: &mut String, n: usize, has_budget: bool, choices: &mut Choices<'_>
 fn slope(text: &mut String, has_budget: bool, choices: &mut Choices<'_>) {
     *text += "trust_slope:\n";
     if has_budget {
-        writeln!(text, "  budget: {}", 2 + choices.pick(9)).unwrap();
+        writeln!(text, "  budget: {}", 2 + choices.pick(6)).unwrap();
         if !choices.one_in(4) {
             let per = ["10s", "7s", "3333ms", "1m"][choices.pick(4)];
             writeln!(text, "  refill: {{ amount: {}, per: {per} }}", 2 + choices.pick(4)).unwrap();
