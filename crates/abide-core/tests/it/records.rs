@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use abide_core::cycle::Input;
 use abide_core::engine::{Engine, FoldError};
 use abide_core::record::decode::{DecodeError, decode, decode_strict};
-use abide_core::record::{HOST, Hash};
+use abide_core::record::{Caller, HOST, Hash};
 use abide_core::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::world::{S, World};
+use super::world::{S, World, policy, schema};
 
 const LAB: &str = r"
 fields:
@@ -58,6 +59,34 @@ trust_slope: { quarantine: { denials: 12, within: 10s } }
     // The first frame that follows a restart is checked against the fold of the whole log.
     world.restart();
     world.tick_at(Timestamp(6 * S), cursor(2), None);
+}
+
+#[test]
+fn what_was_due_in_a_tick_that_left_no_record_is_not_due_again_after_a_restart() {
+    let mut world = World::new(
+        r"
+fields: { a: { type: integer, minimum: 0, maximum: 9, default: 0 } }
+mutations: { act: { from: [rule], set: { a: self.a + 1 } } }
+rules: [ { name: r, when: self.a < 9 && now.getSeconds() < 5, every: 10s, then: { mutate: act } } ]
+",
+    );
+    world.begin("other", &schema("other", LAB), policy(), &json!({})).unwrap();
+    assert_eq!(world.tick(1), ["act by rule r, a = 1"]);
+    assert!(world.tick(11).is_empty(), "it is due, and its guard does not hold");
+    let snapshot = world.engine.snapshot();
+    let request = world.request("other", "set", &json!({ "v": 1 }), Caller::Observation("s".into()));
+    let before = world.log.len();
+    world.submit("other", Input::Ask(request));
+    world.tick(20);
+    assert_eq!(world.engine.next_due(), None);
+    let mut restored = Engine::restore(&snapshot).unwrap();
+    for (bytes, hash) in &world.log[before..] {
+        restored.fold(bytes, *hash).unwrap();
+    }
+    assert_eq!(restored.next_due(), None);
+    world.restart();
+    assert_eq!(world.engine.next_due(), None);
+    assert_eq!(world.tick(61), ["act by rule r, a = 2"], "it is looked at in the next tick all the same");
 }
 
 #[test]
