@@ -15,7 +15,7 @@ pub(crate) trait Contestant {
     /// What a table calls it.
     fn name(&self) -> &str;
 
-    /// Runs that many ticks, each durable before the next begins.
+    /// Runs that many ticks, each flushed once, the last one durable when it returns.
     ///
     /// # Errors
     /// Whatever keeps it from doing so; the race ends.

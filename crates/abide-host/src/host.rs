@@ -20,6 +20,7 @@ use abide_store::{
 
 use crate::ask::{AskError, observation};
 use crate::effect;
+use crate::flusher::Flusher;
 use crate::keys::{Keys, KeysError};
 
 /// Records after which a snapshot is written, so that a start has at most this many to fold.
@@ -80,6 +81,11 @@ pub enum HostError {
         /// The keys'.
         has: Arc<str>,
     },
+    /// The thread that brings commits to the disk cannot start, or is gone.
+    #[error(
+        "the thread that writes the log cannot go on ({0}); start the host again: what was acknowledged is on the disk"
+    )]
+    Flusher(String),
     /// An object's inbox is full.
     #[error("the inbox of `{object}` is full: {waiting} wait for the next tick already; ask again after it")]
     InboxFull {
@@ -137,6 +143,8 @@ pub struct Ticked {
 pub struct Host {
     engine: Engine,
     frame: Frame,
+    /// Stands before the log: its work ends before the log gives up the store's lock.
+    flusher: Option<Flusher>,
     log: Log,
     inbox: Vec<Arrival>,
     /// How much waits in each inbox, by the number of the object.
@@ -145,6 +153,20 @@ pub struct Host {
     unsnapped: usize,
     late_ticks: u64,
     recovered: Recovered,
+    /// The tick whose commit is on its way to the disk.
+    under_way: Option<UnderWay>,
+    /// A tick that is durable, and that nobody was told of yet.
+    landed: Option<Ticked>,
+    /// The last tick that is durable.
+    shown: Clock,
+}
+
+/// A tick that nobody may know of yet.
+#[derive(Debug)]
+struct UnderWay {
+    ticked: Ticked,
+    /// Whether it has a commit: a tick without records has none.
+    in_flight: bool,
 }
 
 /// What opening a host came upon.
@@ -216,7 +238,8 @@ impl Host {
     fn create(log: Log, genesis: HostGenesis, start: Timestamp) -> Result<Self, HostError> {
         let mut frame = Frame::new(Arc::clone(&genesis.identity));
         let engine = Engine::begin(genesis, Clock { tick: 0, time: start }, &mut frame);
-        let mut host = Self { frame, ..Self::new(engine, log, Recovered::default()) };
+        let mut host = Self::new(engine, log, Recovered::default());
+        host.frame = frame;
         host.commit()?;
         Ok(host)
     }
@@ -225,6 +248,7 @@ impl Host {
         let frame = Frame::new(Arc::clone(&engine.host().identity));
         let unsnapped = usize::try_from(recovered.records).unwrap_or(usize::MAX);
         Self {
+            shown: engine.clock(),
             engine,
             frame,
             log,
@@ -234,6 +258,9 @@ impl Host {
             unsnapped,
             late_ticks: 0,
             recovered,
+            flusher: None,
+            under_way: None,
+            landed: None,
         }
     }
 
@@ -263,6 +290,12 @@ impl Host {
     /// When something is due next.
     pub fn next_due(&mut self) -> Option<Timestamp> {
         self.engine.next_due()
+    }
+
+    /// The last tick that is durable: the one that may be shown.
+    #[must_use]
+    pub fn shown_clock(&self) -> Clock {
+        self.shown
     }
 
     /// The time of the last tick.
@@ -301,6 +334,7 @@ impl Host {
         if beginnings.is_empty() && schemas.iter().all(known) {
             return Ok(());
         }
+        self.land()?;
         let clock = self.engine.clock();
         let clock = clock.next(clock.time);
         self.engine.set_clock(clock);
@@ -320,6 +354,7 @@ impl Host {
     /// # Errors
     /// When the disk refuses.
     pub fn finish(&mut self) -> Result<(), HostError> {
+        self.land()?;
         if !self.engine.host().replayed {
             let clock = self.engine.clock();
             self.frame.clear(clock);
@@ -404,14 +439,90 @@ impl Host {
         cursors: Vec<(Arc<str>, Arc<[u8]>)>,
         paused_since: Option<Timestamp>,
     ) -> Result<Ticked, HostError> {
+        self.land()?;
+        let ticked = self.turn(time, cursors, paused_since);
+        self.commit()?;
+        Ok(ticked)
+    }
+
+    /// One tick whose flush goes on while the next is worked on. What it came to is given out when it is durable: by the
+    /// next call, which gives the tick before it, or by [`Host::settle`].
+    ///
+    /// # Errors
+    /// As [`Host::tick`]; of either tick.
+    pub fn tick_ahead(
+        &mut self,
+        time: Timestamp,
+        cursors: Vec<(Arc<str>, Arc<[u8]>)>,
+        paused_since: Option<Timestamp>,
+    ) -> Result<Option<Ticked>, HostError> {
+        if self.unsnapped >= SNAPSHOT_EVERY_RECORDS {
+            self.snapshot()?;
+        }
+        let ticked = self.turn(time, cursors, paused_since);
+        let in_flight = self.stage()?;
+        self.land()?;
+        if in_flight {
+            let job = self.log.begin_flush()?;
+            if !self.flusher()?.begin(job) {
+                return Err(flusher_gone());
+            }
+        }
+        self.under_way = Some(UnderWay { ticked, in_flight });
+        Ok(self.landed.take())
+    }
+
+    /// Waits until the last tick is durable. What it came to, unless it was given out before.
+    ///
+    /// # Errors
+    /// When its flush failed: the host is then of no further use.
+    pub fn settle(&mut self) -> Result<Option<Ticked>, HostError> {
+        self.land()?;
+        Ok(self.landed.take())
+    }
+
+    /// Whether the tick under way ordered effects: they go out when it is durable.
+    #[must_use]
+    pub fn owes_effects(&self) -> bool {
+        self.under_way.as_ref().is_some_and(|under_way| !under_way.ticked.effects.is_empty())
+    }
+
+    /// Waits for the flush of the tick under way.
+    fn land(&mut self) -> Result<(), HostError> {
+        let Some(UnderWay { ticked, in_flight }) = self.under_way.take() else { return Ok(()) };
+        if in_flight {
+            let flushed = self.flusher()?.wait().ok_or_else(flusher_gone)?;
+            self.log.finish_flush(flushed)?;
+        }
+        self.shown = ticked.clock;
+        self.landed = Some(ticked);
+        Ok(())
+    }
+
+    fn flusher(&mut self) -> Result<&Flusher, HostError> {
+        match &mut self.flusher {
+            Some(flusher) => Ok(flusher),
+            empty => {
+                let started = Flusher::start().map_err(|error| HostError::Flusher(error.to_string()))?;
+                Ok(empty.insert(started))
+            }
+        }
+    }
+
+    /// The turns of one tick, in memory: its records are in the frame.
+    fn turn(
+        &mut self,
+        time: Timestamp,
+        cursors: Vec<(Arc<str>, Arc<[u8]>)>,
+        paused_since: Option<Timestamp>,
+    ) -> Ticked {
         let clock = self.engine.clock().next(time);
         self.waiting.fill(0);
         let verdicts = self.engine.tick(clock, &mut self.inbox, cursors, paused_since, &mut self.frame);
-        self.commit()?;
         let effects =
             self.frame.effects.iter().filter_map(|(object, seq)| self.effect(*object, *seq)).collect();
         let (acts, denials) = (self.frame.acts, self.frame.denials);
-        Ok(Ticked { clock, records: self.frame.entries.len(), acts, denials, verdicts, effects })
+        Ticked { clock, records: self.frame.entries.len(), acts, denials, verdicts, effects }
     }
 
     /// Effects that were ordered and have no outcome yet, in the order of objects and records.
@@ -426,6 +537,7 @@ impl Host {
     /// # Errors
     /// When the disk refuses.
     pub fn snapshot(&mut self) -> Result<(), HostError> {
+        self.land()?;
         if self.unsnapped > 0 {
             self.log.write_snapshot(&self.engine.snapshot())?;
             self.unsnapped = 0;
@@ -462,9 +574,12 @@ impl Host {
         })
     }
 
-    fn commit(&mut self) -> Result<(), HostError> {
+    /// Prepares the frame's commit, if it has records. Whether it has.
+    fn stage(&mut self) -> Result<bool, HostError> {
+        // Also where there is nothing to write: what the engine holds is not what the disk holds any more.
+        self.log.check_sound()?;
         if self.frame.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let frame = &self.frame;
         let entries = frame.entries.iter().map(|entry| Entry {
@@ -472,13 +587,25 @@ impl Host {
             bytes: frame.record(entry),
             hash: entry.hash.0,
         });
-        self.log.append(Commit { tick: frame.clock.tick, time: frame.clock.time.0, entries })?;
+        self.log.stage(Commit { tick: frame.clock.tick, time: frame.clock.time.0, entries })?;
         self.unsnapped += self.frame.entries.len();
-        if self.unsnapped >= SNAPSHOT_EVERY_RECORDS {
-            self.snapshot()?;
+        Ok(true)
+    }
+
+    fn commit(&mut self) -> Result<(), HostError> {
+        if self.stage()? {
+            self.log.flush()?;
+            if self.unsnapped >= SNAPSHOT_EVERY_RECORDS {
+                self.snapshot()?;
+            }
         }
+        self.shown = self.engine.clock();
         Ok(())
     }
+}
+
+fn flusher_gone() -> HostError {
+    HostError::Flusher("it is gone".to_owned())
 }
 
 /// An object to begin.

@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod clock;
 pub mod effect;
+mod flusher;
 pub mod history;
 pub mod host;
 pub mod keys;

@@ -210,7 +210,7 @@ fn submit(host: &mut Host, body: &Json) -> Result<Submitted, HostError> {
 }
 
 fn status_json(host: &Host) -> Json {
-    let clock = host.engine().clock();
+    let clock = host.shown_clock();
     json!({
         "running": true,
         "identity": &*host.engine().host().identity,

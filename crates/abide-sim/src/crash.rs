@@ -117,6 +117,7 @@ impl Run<'_> {
             Err(error) => return is_fault_of(&error).map(|()| None),
         };
         self.check_opened(disk, &host)?;
+        let overlaps = self.outcome.plan.overlaps;
         let Self { reference, acknowledged, commits, outcome, .. } = self;
         let mut after = |host: &mut Host| {
             *acknowledged = records(host);
@@ -124,7 +125,7 @@ impl Run<'_> {
             *commits += 1;
             if snapshot { host.snapshot() } else { Ok(()) }
         };
-        let driven = drive(&mut host, &reference.application, &reference.history, &mut after);
+        let driven = drive(&mut host, &reference.application, &reference.history, overlaps, &mut after);
         match driven {
             Ok(()) => self.check_end(disk, &host).map(Some),
             Err(error) => is_fault_of(&error).map(|()| None),

@@ -19,11 +19,13 @@ const CURSOR: &str = "history";
 /// A tick that never ends would be a fault of its own.
 const TICKS_MAX: u64 = 20_000;
 
-/// Plays the rest of a history. `after` is called after each commit.
+/// Plays the rest of a history, each flush before the next tick or, if it `overlaps`, beside it. `after` is called after
+/// each tick.
 pub(crate) fn drive(
     host: &mut Host,
     application: &Application,
     history: &[Event],
+    overlaps: bool,
     after: &mut dyn FnMut(&mut Host) -> Result<(), HostError>,
 ) -> Result<(), HostError> {
     application.begin(host)?;
@@ -33,7 +35,7 @@ pub(crate) fn drive(
     }
     for _ in 0..TICKS_MAX {
         let taken = taken(host);
-        let Some(next) = history.get(taken) else { return Ok(()) };
+        let Some(next) = history.get(taken) else { break };
         let time = host.next_due().map_or(next.time, |due| due.min(next.time));
         let ready = history.iter().skip(taken).take_while(|event| event.time <= time).count();
         for (n, event) in history.iter().enumerate().skip(taken).take(ready) {
@@ -42,13 +44,21 @@ pub(crate) fn drive(
         let cursor = u64::try_from(taken + ready).unwrap_or(u64::MAX).to_be_bytes();
         let cursors =
             if ready == 0 { Vec::new() } else { vec![(Arc::from(CURSOR), Arc::from(cursor.as_slice()))] };
-        let ticked = host.tick_with(time, cursors, None)?;
-        for request in &ticked.effects {
+        let mut landed = if overlaps {
+            host.tick_ahead(time, cursors, None)?
+        } else {
+            Some(host.tick_with(time, cursors, None)?)
+        };
+        if host.owes_effects() {
+            landed = host.settle()?;
+        }
+        for request in landed.iter().flat_map(|ticked| &ticked.effects) {
             simulate(host, request)?;
         }
         after(host)?;
     }
-    Ok(())
+    host.settle()?;
+    after(host)
 }
 
 /// How many of the history's events the store has taken.

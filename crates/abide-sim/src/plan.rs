@@ -12,6 +12,8 @@ pub struct Plan {
     pub fault: Fault,
     /// After each such commit, counted from 0, a snapshot is written.
     pub snapshots: Vec<u64>,
+    /// Whether flushes overlap with the next tick.
+    pub overlaps: bool,
     /// The power goes again during this operation of the recovery or of what follows it.
     pub crash_again_at: Option<u64>,
     /// After a fault that leaves the machine up, whether the power goes, too.
@@ -76,6 +78,7 @@ impl Plan {
         let soon = if random.one_in(2) { 12 } else { reference.operations };
         let crash_again_at = random.one_in(3).then(|| random.below(soon));
         let power_lost = random.one_in(2);
-        Self { seed, fault, snapshots, crash_again_at, power_lost }
+        let overlaps = random.one_in(2);
+        Self { seed, fault, snapshots, overlaps, crash_again_at, power_lost }
     }
 }

@@ -57,7 +57,7 @@ impl Reference {
         let history = history(history_seed);
         let disk = FaultyDisk::new(0, Faults::default());
         let mut host = open(&disk, &application)?;
-        drive(&mut host, &application, &history, &mut |_| Ok(()))?;
+        drive(&mut host, &application, &history, false, &mut |_| Ok(()))?;
         let live = host.engine().snapshot();
         drop(host);
         let operations = disk.operations();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::effects::Effects;
 use super::{Progress, Run, RunError, fits, pause_after, submit};
 use crate::clock::LiveClock;
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, Ticked};
 use crate::local::Server;
 use crate::source::{Live, LiveEvent, LiveReading, Problems};
 
@@ -49,18 +49,9 @@ pub(super) fn run(
         let pause = i64::try_from(pause_after(period).as_nanos()).unwrap_or(i64::MAX);
         let paused_since =
             (now.since(last).0 > pause && host.recovered().existed | (ticks > 0)).then_some(last);
-        let ticked = host.tick_with(now, cursors, paused_since)?;
+        let landed = host.tick_ahead(now, cursors, paused_since)?;
         ticks += 1;
-        server.answer(&ticked.verdicts);
-        effects.send(ticked.effects);
-        (run.progress)(Progress::Tick {
-            tick: ticked.clock.tick,
-            time: ticked.clock.time,
-            records: ticked.records,
-            acts: ticked.acts,
-            denials: ticked.denials,
-            remaining: None,
-        });
+        show(landed, run, effects, server);
         due += period;
         let late = late_ticks(due, period);
         if late > 0 {
@@ -68,9 +59,23 @@ pub(super) fn run(
             due += period * late;
             (run.progress)(Progress::Late(host.late_ticks()));
         }
+        // Where there is time before the next tick, there is nothing better to do than to wait for the flush of this one.
+        if Instant::now() < due {
+            let landed = host.settle()?;
+            show(landed, run, effects, server);
+        }
         wait_until(due, run, host, server);
     }
+    let landed = host.settle()?;
+    show(landed, run, effects, server);
     Ok((ticks, problems))
+}
+
+/// What a tick that is durable lets out: answers, effects and word of it.
+fn show(landed: Option<Ticked>, run: &mut Run<'_>, effects: &mut Effects, server: &mut Server) {
+    if let Some(ticked) = landed {
+        super::show(ticked, run, effects, server, None);
+    }
 }
 
 /// How many whole periods have passed since a tick was due.

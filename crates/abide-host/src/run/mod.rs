@@ -17,7 +17,7 @@ use abide_core::time::{Span, Timestamp};
 use abide_store::{Disk, FileDisk};
 
 use crate::clock::wall_clock;
-use crate::host::{Beginning, Host, HostError, Recovered};
+use crate::host::{Beginning, Host, HostError, Recovered, Ticked};
 use crate::keys::Keys;
 use crate::local::{LocalError, Server};
 use crate::manifest::Application;
@@ -254,6 +254,26 @@ pub fn begin_application(host: &mut Host, application: &Application, keys: &Keys
         host.submit(number, Input::Policy(Box::new(policy)))?;
     }
     Ok(())
+}
+
+/// What a tick that is durable lets out: answers, effects and word of it.
+fn show(
+    ticked: Ticked,
+    run: &mut Run<'_>,
+    effects: &mut Effects,
+    server: &mut Server,
+    remaining: Option<usize>,
+) {
+    server.answer(&ticked.verdicts);
+    effects.send(ticked.effects);
+    (run.progress)(Progress::Tick {
+        tick: ticked.clock.tick,
+        time: ticked.clock.time,
+        records: ticked.records,
+        acts: ticked.acts,
+        denials: ticked.denials,
+        remaining,
+    });
 }
 
 /// How long a live host may go without a tick before it counts as a pause.

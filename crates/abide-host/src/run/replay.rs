@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use abide_core::time::{Span, Timestamp};
 
 use super::effects::Effects;
-use super::{Progress, REPLAY_CURSOR, Run, RunError, fits, submit};
-use crate::host::{Host, HostError};
+use super::{REPLAY_CURSOR, Run, RunError, fits, submit};
+use crate::host::{Host, HostError, Ticked};
 use crate::local::Server;
 use crate::source::{Cursor, Reading, Replay};
 
@@ -22,7 +22,13 @@ pub(super) fn run(
     let mut ticks = 0;
     // A reading that has no room in an inbox waits for the next tick.
     let mut held: Option<Reading> = None;
+    let mut finished = false;
     while !run.stop.load(Ordering::Relaxed) && run.ticks_max.is_none_or(|most| ticks < most) {
+        // The next tick waits for the effects of the one before, and so for its flush.
+        if host.owes_effects() {
+            let landed = host.settle()?;
+            show(landed, run, effects, server, remaining(input, held.as_ref()));
+        }
         effects.set_replayed_now(host.time());
         let outcomes = effects.settle(host)?;
         let reading = held.as_ref().map(|reading| reading.time).or_else(|| input.next_time());
@@ -30,7 +36,10 @@ pub(super) fn run(
             (Some(reading), due) => due.map_or(reading, |due| due.min(reading)),
             // Every effect ends in a record, so the last ones get a tick of their own.
             (None, _) if outcomes => host.time(),
-            (None, _) => return Ok((ticks, true)),
+            (None, _) => {
+                finished = true;
+                break;
+            }
         };
         let time = time.max(host.time().saturating_add(Span(1)));
         server.take(host);
@@ -41,20 +50,30 @@ pub(super) fn run(
         } else {
             vec![(REPLAY_CURSOR.into(), Arc::from(after.to_bytes()))]
         };
-        let ticked = host.tick_with(time, cursors, None)?;
+        let landed = host.tick_ahead(time, cursors, None)?;
         ticks += 1;
-        server.answer(&ticked.verdicts);
-        effects.send(ticked.effects);
-        (run.progress)(Progress::Tick {
-            tick: ticked.clock.tick,
-            time: ticked.clock.time,
-            records: ticked.records,
-            acts: ticked.acts,
-            denials: ticked.denials,
-            remaining: Some(input.remaining() + usize::from(held.is_some())),
-        });
+        show(landed, run, effects, server, remaining(input, held.as_ref()));
     }
-    Ok((ticks, input.remaining() == 0 && held.is_none()))
+    let landed = host.settle()?;
+    show(landed, run, effects, server, remaining(input, held.as_ref()));
+    Ok((ticks, finished || remaining(input, held.as_ref()) == 0))
+}
+
+fn remaining(input: &Replay, held: Option<&Reading>) -> usize {
+    input.remaining() + usize::from(held.is_some())
+}
+
+/// What a tick that is durable lets out: answers, effects and word of it.
+fn show(
+    landed: Option<Ticked>,
+    run: &mut Run<'_>,
+    effects: &mut Effects,
+    server: &mut Server,
+    remaining: usize,
+) {
+    if let Some(ticked) = landed {
+        super::show(ticked, run, effects, server, Some(remaining));
+    }
 }
 
 /// Puts the readings up to `time` into inboxes, as far as there is room: the cursor after those that went in.

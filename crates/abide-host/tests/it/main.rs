@@ -5,5 +5,6 @@
 mod effect;
 mod explain;
 mod manifest;
+mod overlap;
 mod source;
 mod units;

@@ -187,7 +187,7 @@ impl Log {
     where
         E: IntoIterator<Item = Entry<'a>>,
     {
-        self.must_be_sound()?;
+        self.check_sound()?;
         if self.staged.is_some() {
             return Err(AppendError::Order("a commit is staged already; flush it first"));
         }
@@ -231,7 +231,7 @@ impl Log {
     /// # Errors
     /// [`AppendError::Order`] if nothing is staged or another commit is on its way; [`AppendError::Poisoned`].
     pub fn begin_flush(&mut self) -> Result<FlushJob, AppendError> {
-        self.must_be_sound()?;
+        self.check_sound()?;
         if self.in_flight {
             return Err(AppendError::Order("a commit is on its way to the disk; finish its flush first"));
         }
@@ -274,7 +274,7 @@ impl Log {
     /// # Errors
     /// [`AppendError::Order`] while a commit is staged, or if the origin is another; [`AppendError::Poisoned`].
     pub fn rotate_key(&mut self, signer: LogSigner) -> Result<(), AppendError> {
-        self.must_be_sound()?;
+        self.check_sound()?;
         if self.staged.is_some() {
             return Err(AppendError::Order("a commit is staged under the old key; flush it first"));
         }
@@ -366,7 +366,11 @@ impl Log {
         verify(&self.segments)
     }
 
-    fn must_be_sound(&self) -> Result<(), AppendError> {
+    /// Whether the log takes commits.
+    ///
+    /// # Errors
+    /// [`AppendError::Poisoned`] after a failed write.
+    pub fn check_sound(&self) -> Result<(), AppendError> {
         match &self.poisoned {
             Some(cause) => Err(AppendError::Poisoned { cause: cause.clone() }),
             None => Ok(()),
