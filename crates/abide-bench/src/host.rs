@@ -46,6 +46,7 @@ impl HostedObjects {
             .map(|object| Beginning {
                 id: format!("object-{object}").into(),
                 schema: Arc::clone(&schema),
+                behaviour: None,
                 policy: Policy::default(),
                 values: Vec::new(),
             })

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use ed25519_dalek::{Signature as Ed25519, VerifyingKey};
 use minicbor::Encoder;
 
+use crate::codec::put;
 use crate::expr::{Env, EvalError, Program};
 use crate::field::{Slot, StructType, untyped_to_json};
+use crate::guest::Behaviour;
 use crate::policy::Policy;
-use crate::record::{Caller, Code, Event, Hash, Mutated, Place, Reason, Signature};
+use crate::record::{Caller, Code, Event, Hash, Mutated, Place, Reason, Signature, Upgrade};
 use crate::schema::{Cost, Effect, Micro, Mutation, MutationIx, Schema};
 use crate::state::{State, Status, numeric};
 use crate::template;
@@ -92,6 +94,7 @@ pub fn admit(subject: Subject<'_>, request: &Request, now: Timestamp) -> Result<
         mutation: request.mutation,
         caller: request.caller.clone(),
         rule: None,
+        step: None,
         args,
         changes,
         cost,
@@ -122,7 +125,7 @@ pub fn ignores(subject: Subject<'_>, request: &Request, now: Timestamp) -> bool 
 pub struct OperatorRequest {
     /// What.
     pub act: OperatorAct,
-    /// Over [`signed_bytes`] with the act's name and no mutation.
+    /// Over [`OperatorAct::signed_bytes`].
     pub signature: Signature,
 }
 
@@ -133,6 +136,8 @@ pub enum OperatorAct {
     Release,
     /// The end of all change.
     Seal,
+    /// Another behaviour.
+    Upgrade(Behaviour),
 }
 
 impl OperatorAct {
@@ -142,24 +147,46 @@ impl OperatorAct {
         match self {
             Self::Release => "release",
             Self::Seal => "seal",
+            Self::Upgrade(_) => "upgrade",
         }
+    }
+
+    /// The bytes that an operator's signature covers: as [`signed_bytes`], of an upgrade with the digests of the component
+    /// and of its configuration as arguments.
+    #[must_use]
+    pub fn signed_bytes(self, genesis: Hash, counter: u64) -> Vec<u8> {
+        let Self::Upgrade(behaviour) = self else { return signed_bytes(genesis, self.name(), None, counter) };
+        signed(genesis, (self.name(), ""), counter, |e| {
+            let mut write = || {
+                e.map(2)?
+                    .str("config")?
+                    .bytes(&behaviour.config.0)?
+                    .str("component")?
+                    .bytes(&behaviour.component.0)?
+                    .ok()
+            };
+            put(write());
+        })
     }
 
     pub(crate) fn event(self, signature: Signature) -> Event {
         match self {
             Self::Release => Event::Release(signature),
             Self::Seal => Event::Seal(signature),
+            Self::Upgrade(behaviour) => Event::Upgrade(Box::new(Upgrade { behaviour, signature })),
         }
     }
 
-    /// Whether the status allows it.
+    /// Whether the object's status and behaviour allow it.
     ///
     /// # Errors
     /// A denial with [`Code::Status`].
-    pub fn check_status(self, status: Status) -> Result<(), Box<Denial>> {
+    pub fn check_status(self, status: Status, behaviour: Option<Behaviour>) -> Result<(), Box<Denial>> {
+        let open = !matches!(status, Status::Sealed | Status::Terminated);
         let allowed = match self {
             Self::Release => status == Status::Quarantined,
-            Self::Seal => !matches!(status, Status::Sealed | Status::Terminated),
+            Self::Seal => open,
+            Self::Upgrade(new) => open && behaviour.is_some_and(|old| old != new),
         };
         if allowed {
             return Ok(());
@@ -168,7 +195,11 @@ impl OperatorAct {
             Self::Release => {
                 format!("the object is {}: only a quarantined one can be released", status.name())
             }
-            Self::Seal => format!("the object is {} already", status.name()),
+            Self::Upgrade(_) if open && behaviour.is_none() => {
+                "the object has no behaviour: its schema has no acts".to_owned()
+            }
+            Self::Upgrade(_) if open => "this behaviour is in force already".to_owned(),
+            Self::Seal | Self::Upgrade(_) => format!("the object is {} already", status.name()),
         };
         Err(denial(Code::Status, Place::Object, Some(status.name().to_owned()), message))
     }
@@ -183,18 +214,24 @@ pub fn signed_bytes(
     mutation: Option<(&Mutation, &[Value])>,
     counter: u64,
 ) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(160);
-    let mut e = Encoder::new(&mut bytes);
     let name = mutation.map_or("", |(mutation, _)| &mutation.name);
-    let written = (|| {
-        e.array(6)?.str("abide-operator/1")?.bytes(&genesis.0)?.str(act)?.str(name)?;
-        match mutation {
-            Some((mutation, args)) => mutation.args.encode(args, &mut e),
-            None => e.map(0)?.ok()?,
-        }
-        e.u64(counter)?.ok()
-    })();
-    debug_assert!(written.is_ok(), "writing to a vector does not fail");
+    signed(genesis, (act, name), counter, |e| match mutation {
+        Some((mutation, args)) => mutation.args.encode(args, e),
+        None => put(e.map(0)),
+    })
+}
+
+fn signed(
+    genesis: Hash,
+    (act, mutation): (&str, &str),
+    counter: u64,
+    write_args: impl FnOnce(&mut Encoder<&mut Vec<u8>>),
+) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(192);
+    let mut e = Encoder::new(&mut bytes);
+    put(e.array(6).and_then(|e| e.str("abide-operator/1")?.bytes(&genesis.0)?.str(act)?.str(mutation)));
+    write_args(&mut e);
+    put(e.u64(counter));
     bytes
 }
 

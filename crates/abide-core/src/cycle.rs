@@ -1,23 +1,26 @@
 //! A cycle: one object's turn within a tick. Inspect, evaluate, act, record.
 
+mod act;
+mod spawn;
+
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::admission::{
-    self, Denial, OperatorRequest, Request, Subject, admit, check_signature, denial, ignores, signed_bytes,
+    self, Denial, OperatorRequest, Request, Subject, admit, check_signature, denial, ignores,
 };
 use crate::clock::Clock;
 use crate::expr::{Env, EvalError, Program};
 use crate::field::Slot;
 use crate::frame::Frame;
+use crate::guest::{Behaviour, Guest};
 use crate::object::Object;
 use crate::policy::Policy;
 use crate::record::{
     Caller, Code, DenialKey, Denied, Event, Genesis, Hash, Mutated, Outcome, OutcomeStatus, Place, Reason,
-    Spawned,
 };
 use crate::schema::{MutateStep, RuleIx, Schema, SpawnStep, Step, Until};
-use crate::slope::Allotment;
 use crate::state::{State, Status};
 use crate::template::{self, TemplateError};
 use crate::time::{Span, Timestamp};
@@ -48,10 +51,18 @@ pub enum Verdict {
 }
 
 /// What a cycle may look up beyond its object.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct World<'a> {
-    /// Schemas that children may have, by name.
-    pub schemas: &'a BTreeMap<Arc<str>, Arc<Schema>>,
+    /// Schemas that children may have, by name, with the behaviour that goes with each.
+    pub schemas: &'a BTreeMap<Arc<str>, (Arc<Schema>, Option<Behaviour>)>,
+    /// Runs acts.
+    pub guest: &'a dyn Guest,
+}
+
+impl fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("schemas", &self.schemas.len()).finish_non_exhaustive()
+    }
 }
 
 /// A child that a cycle made, to be begun after it.
@@ -216,15 +227,9 @@ impl<'a> Cycle<'a> {
             Step::Mutate(step) => self.act_mutate(ix, step),
             Step::Spawn(step) => self.act_spawn(ix, step),
             Step::Sleep(until) => self.act_sleep(ix, until),
-            Step::Retry => self.act_retry(ix),
-            Step::Terminate => {
-                self.ask_safe_state();
-                self.record(Event::Terminate(ix));
-                self.end.terminated = true;
-            }
-            Step::Act(_) => {
-                self.record(Event::Idle(ix));
-            }
+            Step::Retry => self.retry(ix, self.attempts(ix)),
+            Step::Terminate => self.terminate(ix),
+            Step::Act(action) => self.act_behaviour(ix, action),
         }
     }
 
@@ -276,113 +281,29 @@ impl<'a> Cycle<'a> {
         self.record(Event::Sleep { rule: ix, until });
     }
 
-    fn act_retry(&mut self, ix: RuleIx) {
+    /// How often the rule has asked to be tried again in a row.
+    fn attempts(&self, ix: RuleIx) -> u32 {
         let before = self.object.state.rules.get(usize::from(ix.0)).and_then(|memory| memory.retry);
-        let asked = before.map_or(0, |(attempt, _)| attempt);
-        let wait = Span::from_secs(1i64.checked_shl(asked.min(12)).unwrap_or(3600).min(3600));
+        before.map_or(0, |(attempt, _)| attempt)
+    }
+
+    fn retry(&mut self, ix: RuleIx, attempts: u32) {
+        let wait = Span::from_secs(1i64.checked_shl(attempts.min(12)).unwrap_or(3600).min(3600));
         let due = self.clock.time.saturating_add(wait);
-        self.record(Event::Retry { rule: ix, attempt: asked.saturating_add(1), due });
+        self.record(Event::Retry { rule: ix, attempt: attempts.saturating_add(1), due });
+    }
+
+    fn terminate(&mut self, ix: RuleIx) {
+        self.ask_safe_state();
+        self.record(Event::Terminate(ix));
+        self.end.terminated = true;
     }
 
     fn act_spawn(&mut self, ix: RuleIx, step: &SpawnStep) {
-        match self.prepare_child(step) {
-            Ok((schema, values, allotment)) => {
-                let policy = child_policy(&self.object.policy, step);
-                let spawned = Spawned { rule: ix, step: 0, schema: Hash(schema.digest), allotment };
-                self.record(Event::Spawn(Box::new(spawned)));
-                let record = self.object.head;
-                let genesis = Genesis {
-                    host: Arc::clone(&self.frame.host),
-                    schema: Hash(schema.digest),
-                    policy,
-                    parent: Some((Arc::clone(&self.object.id), record)),
-                    depth: self.object.depth + 1,
-                    allotment,
-                    values,
-                };
-                self.end.children.push(Child { id: record.of_child(0).to_string().into(), schema, genesis });
-            }
-            Err(denial) => {
-                let denied = self.denied(None, Caller::Rule, &[], *denial);
-                self.deny(Denied { rule: Some(ix), step: Some(0), ..denied });
-            }
+        if let Err(denial) = self.wanted(step).and_then(|wanted| self.spawn(ix, 0, &wanted)) {
+            let denied = self.denied(None, Caller::Rule, &[], *denial);
+            self.deny(Denied { rule: Some(ix), step: Some(0), ..denied });
         }
-    }
-
-    #[expect(
-        clippy::type_complexity,
-        reason = "the three parts of a child are taken apart by the only caller"
-    )]
-    fn prepare_child(
-        &self,
-        step: &SpawnStep,
-    ) -> Result<(Arc<Schema>, Vec<(Slot, Value)>, Option<Allotment>), Box<Denial>> {
-        let refuse =
-            |value: String, message: String| Err(denial(Code::Spawn, Place::Object, Some(value), message));
-        let limits = self.object.policy.limits;
-        let Some(schema) = self.world.schemas.get(&step.schema) else {
-            return refuse(
-                step.schema.to_string(),
-                format!("no schema `{}` is at hand for a child", step.schema),
-            );
-        };
-        if self.object.depth >= limits.depth {
-            return refuse(
-                self.object.depth.to_string(),
-                format!("a child would be more than {} generations deep", limits.depth),
-            );
-        }
-        if self.object.state.children.len() >= usize::try_from(limits.children).unwrap_or(usize::MAX) {
-            return refuse(
-                limits.children.to_string(),
-                format!("{} children are alive already", limits.children),
-            );
-        }
-        for link in &step.links {
-            if !self.object.policy.links.iter().any(|grant| grant.interface == *link) {
-                return refuse(
-                    link.to_string(),
-                    format!("a child can't be given `{link}`, which its parent is not granted"),
-                );
-            }
-        }
-        let allotment = match self.object.state.bucket {
-            Some(bucket) => match bucket.divide(step.budget, step.refill, self.clock.time) {
-                Some((_, part)) => Some(part),
-                None => {
-                    let asked = admission::show_micro(step.budget);
-                    return refuse(
-                        asked,
-                        "the trust slope has not that much budget and refill to give".to_owned(),
-                    );
-                }
-            },
-            None if step.budget == 0 => None,
-            None => Some(Allotment {
-                budget: step.budget,
-                level: step.budget,
-                refill: step.refill,
-                per: Span::from_secs(3600),
-            }),
-        };
-        let values = self.child_values(schema, step)?;
-        Ok((Arc::clone(schema), values, allotment))
-    }
-
-    fn child_values(&self, schema: &Schema, step: &SpawnStep) -> Result<Vec<(Slot, Value)>, Box<Denial>> {
-        let env = guard_env(&self.object.state, self.clock.time);
-        let mut given = BTreeMap::new();
-        for (name, template) in &step.values {
-            let json = template::json(template, &env)
-                .map_err(|(program, error)| admission::evaluation(&self.object.schema, program, &error))?;
-            given.insert(Arc::clone(name), json);
-        }
-        let values = first_values(schema, &given);
-        let checked =
-            values.and_then(|values| check_first_values(schema, &values, self.clock.time).map(|()| values));
-        checked.map_err(|reason| {
-            Box::new(Denial { reason: Reason { code: Code::Spawn, ..reason }, affordable_at: None })
-        })
     }
 
     fn ask(&mut self, request: &Request) -> Verdict {
@@ -405,9 +326,9 @@ impl<'a> Cycle<'a> {
     fn operate(&mut self, request: &OperatorRequest) -> Verdict {
         let signature = &request.signature;
         let object = &self.object;
-        let bytes = signed_bytes(object.genesis, request.act.name(), None, signature.counter);
+        let bytes = request.act.signed_bytes(object.genesis, signature.counter);
         let checked = check_signature(&object.policy, &object.state, signature, &bytes)
-            .and_then(|()| request.act.check_status(object.state.status));
+            .and_then(|()| request.act.check_status(object.state.status, object.behaviour));
         match checked {
             Ok(()) => self.record(request.act.event(signature.clone())),
             Err(denial) => {
@@ -577,37 +498,6 @@ impl<'a> Cycle<'a> {
     }
 }
 
-/// The first values of a child's memory from JSON.
-fn first_values(
-    schema: &Schema,
-    given: &BTreeMap<Arc<str>, serde_json::Value>,
-) -> Result<Vec<(Slot, Value)>, Reason> {
-    let mut values = Vec::with_capacity(given.len());
-    for (name, json) in given {
-        let place = Place::Field(Arc::clone(name));
-        let Some((slot, field)) =
-            schema.memory.slot(name).and_then(|slot| Some((slot, schema.memory.get(slot)?)))
-        else {
-            return Err(denial(
-                Code::Bounds,
-                place,
-                None,
-                format!("schema `{}` has no field `{name}`", schema.name),
-            )
-            .reason);
-        };
-        match field.ty.value_from_json(json) {
-            Ok(value) => values.push((slot, value)),
-            Err(violation) => {
-                let message = format!("field `{name}`: {}", violation.message);
-                return Err(denial(Code::Bounds, place, Some(violation.value), message).reason);
-            }
-        }
-    }
-    values.sort_by_key(|(slot, _)| *slot);
-    Ok(values)
-}
-
 /// Checks the first values of an object's memory: each of its type and bounds, and the invariants where it is complete.
 ///
 /// # Errors
@@ -624,6 +514,7 @@ pub fn check_first_values(schema: &Schema, values: &[(Slot, Value)], now: Timest
     let genesis = Genesis {
         host: "".into(),
         schema: Hash(schema.digest),
+        behaviour: None,
         policy: Policy::default(),
         parent: None,
         depth: 0,
@@ -661,12 +552,6 @@ pub(crate) fn subject(object: &Object) -> Subject<'_> {
 
 fn guard_env(state: &State, now: Timestamp) -> Env<'_> {
     Env { memory: &state.memory, old_memory: &state.memory, args: &[], now, caller: ("rule", "") }
-}
-
-/// The links of a child are among its parent's, and its operators and limits are its parent's.
-fn child_policy(parent: &Policy, step: &SpawnStep) -> Policy {
-    let links = parent.links.iter().filter(|grant| step.links.contains(&grant.interface)).cloned().collect();
-    Policy { operators: parent.operators.clone(), links, limits: parent.limits }
 }
 
 /// What an effect's target answered, as arguments of the mutation that takes it: members by name, or the whole as the

@@ -11,11 +11,12 @@ use crate::clock::Clock;
 use crate::cycle::{Child, Cycle, End, Input, Verdict, World, check_first_values, due_after};
 use crate::field::Slot;
 use crate::frame::Frame;
+use crate::guest::{Behaviour, Guest};
 use crate::object::Object;
 use crate::policy::Policy;
 use crate::record::decode::{self, DecodeError};
 use crate::record::encode::encode;
-use crate::record::{Event, Genesis, HOST, Hash, HostGenesis, Progress, Reason, Record};
+use crate::record::{Event, Genesis, HOST, Hash, HostGenesis, Progress, Reason, Record, SchemaKnown};
 use crate::schema::Schema;
 use crate::state::Status;
 use crate::time::Timestamp;
@@ -30,6 +31,21 @@ pub struct Arrival {
     pub input: Input,
     /// The shell's mark, to find the verdict by.
     pub ticket: u64,
+}
+
+/// An object to begin.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its schema.
+    pub schema: Arc<Schema>,
+    /// Its behaviour, where the schema has acts.
+    pub behaviour: Option<Behaviour>,
+    /// Its policy.
+    pub policy: Policy,
+    /// Its first values.
+    pub values: Vec<(Slot, Value)>,
 }
 
 /// Why an object cannot begin.
@@ -88,7 +104,8 @@ pub struct Engine {
     pub(crate) objects: Vec<Object>,
     numbers: BTreeMap<Arc<str>, u32>,
     pub(crate) schemas: BTreeMap<Hash, Arc<Schema>>,
-    names: BTreeMap<Arc<str>, Arc<Schema>>,
+    /// By name, the schemas that children get, each with its behaviour.
+    names: BTreeMap<Arc<str>, (Arc<Schema>, Option<Behaviour>)>,
     pub(crate) cursors: BTreeMap<Arc<str>, Arc<[u8]>>,
     /// Objects whose counted denials the host's lineage does not hold yet.
     pub(crate) uncommitted: Vec<u32>,
@@ -201,39 +218,47 @@ impl Engine {
         None
     }
 
-    /// Makes a schema known, so that objects and children may have it. It is recorded once.
-    pub fn know(&mut self, schema: Arc<Schema>, frame: &mut Frame) {
-        let digest = Hash(schema.digest);
-        if !self.schemas.contains_key(&digest) {
-            self.record(Event::Schema(schema.canonical.clone().into()), frame);
+    /// Makes a schema known, so that objects may have it, and children, with the behaviour that goes with it. It is recorded
+    /// where either is new.
+    pub fn know(&mut self, schema: Arc<Schema>, behaviour: Option<Behaviour>, frame: &mut Frame) {
+        if !self.knows(&schema, behaviour) {
+            let canonical = schema.canonical.clone().into();
+            self.record(Event::Schema(SchemaKnown { canonical, behaviour }), frame);
+            self.learn(schema, behaviour);
         }
-        self.learn(schema);
+    }
+
+    /// Whether a schema is known, with that behaviour for children.
+    #[must_use]
+    pub fn knows(&self, schema: &Schema, behaviour: Option<Behaviour>) -> bool {
+        self.names
+            .get(&schema.name)
+            .is_some_and(|(known, with)| known.digest == schema.digest && *with == behaviour)
     }
 
     /// Takes up a schema that the log holds.
-    pub(crate) fn learn(&mut self, schema: Arc<Schema>) {
+    pub(crate) fn learn(&mut self, schema: Arc<Schema>, behaviour: Option<Behaviour>) {
         self.schemas.insert(Hash(schema.digest), Arc::clone(&schema));
-        self.names.insert(Arc::clone(&schema.name), schema);
+        self.names.insert(Arc::clone(&schema.name), (schema, behaviour));
     }
 
     /// The schemas of the log; of each name the one that children get comes last.
-    pub(crate) fn schemas_in_order(&self) -> Vec<&Arc<Schema>> {
-        let current =
-            |schema: &&Arc<Schema>| self.names.get(&schema.name).is_some_and(|s| s.digest == schema.digest);
-        let (last, first): (Vec<_>, Vec<_>) = self.schemas.values().partition(current);
-        first.into_iter().chain(last).collect()
+    pub(crate) fn schemas_in_order(&self) -> Vec<(&Arc<Schema>, Option<Behaviour>)> {
+        let known = |schema: &Arc<Schema>| match self.names.get(&schema.name) {
+            Some((current, behaviour)) if current.digest == schema.digest => (true, *behaviour),
+            _ => (false, None),
+        };
+        let mut all: Vec<_> = self.schemas.values().map(|schema| (schema, known(schema))).collect();
+        all.sort_by_key(|(_, (is_current, _))| *is_current);
+        all.into_iter().map(|(schema, (_, behaviour))| (schema, behaviour)).collect()
     }
 
     /// Whether an object could begin: its id, and its first values.
     ///
     /// # Errors
     /// When the id is taken or malformed, or a first value is not admitted.
-    pub fn check_beginning(
-        &self,
-        id: &Arc<str>,
-        schema: &Schema,
-        values: &[(Slot, Value)],
-    ) -> Result<(), BeginError> {
+    pub fn check_beginning(&self, beginning: &Beginning) -> Result<(), BeginError> {
+        let Beginning { id, schema, values, .. } = beginning;
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if id.is_empty() || id.len() > 128 || !id.bytes().all(allowed) {
             return Err(BeginError::Id(Arc::clone(id)));
@@ -249,19 +274,14 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::check_beginning`].
-    pub fn begin_object(
-        &mut self,
-        id: Arc<str>,
-        schema: Arc<Schema>,
-        policy: Policy,
-        values: Vec<(Slot, Value)>,
-        frame: &mut Frame,
-    ) -> Result<(), BeginError> {
-        self.check_beginning(&id, &schema, &values)?;
-        self.know(Arc::clone(&schema), frame);
+    pub fn begin_object(&mut self, beginning: Beginning, frame: &mut Frame) -> Result<(), BeginError> {
+        self.check_beginning(&beginning)?;
+        let Beginning { id, schema, behaviour, policy, values } = beginning;
+        self.know(Arc::clone(&schema), behaviour, frame);
         let genesis = Genesis {
             host: Arc::clone(&self.host.identity),
             schema: Hash(schema.digest),
+            behaviour,
             policy,
             parent: None,
             depth: 0,
@@ -281,6 +301,7 @@ impl Engine {
         arrivals: &mut Vec<Arrival>,
         cursors: Vec<(Arc<str>, Arc<[u8]>)>,
         paused_since: Option<Timestamp>,
+        guest: &dyn Guest,
         frame: &mut Frame,
     ) -> Vec<(u64, Verdict)> {
         debug_assert!(clock.time > self.clock.time, "time neither stands still nor runs backwards");
@@ -299,7 +320,7 @@ impl Engine {
             index = next + 1;
             let Some(object) = self.objects.get_mut(next) else { break };
             let number = object.number;
-            let mut cycle = Cycle::new(object, clock, World { schemas: &self.names }, frame);
+            let mut cycle = Cycle::new(object, clock, World { schemas: &self.names, guest }, frame);
             if let Some(since) = paused_since {
                 cycle.pause(since);
             }
@@ -339,7 +360,6 @@ impl Engine {
         self.set_hot(index, end.hot);
         self.reschedule(index);
         for Child { id, schema, genesis } in end.children {
-            self.know(Arc::clone(&schema), frame);
             self.add(id, schema, genesis, frame);
         }
         if end.terminated {
@@ -531,10 +551,10 @@ impl Engine {
             return Err(FoldError::Chain { object: record.object, seq: record.seq });
         }
         match record.event {
-            Event::Schema(canonical) => {
-                let schema = Schema::from_canonical(&canonical)
+            Event::Schema(known) => {
+                let schema = Schema::from_canonical(&known.canonical)
                     .map_err(|_| FoldError::Orphan { object: Arc::clone(&record.object), seq: record.seq })?;
-                self.learn(Arc::new(schema));
+                self.learn(Arc::new(schema), known.behaviour);
             }
             Event::Progress(progress) => {
                 self.uncommitted.clear();

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::clock::Clock;
+use crate::guest::LogLine;
+use crate::object::Object;
 use crate::record::{Counted, Event, Hash, Record};
 
 /// What one tick made. It is reused from tick to tick, so that its buffers are allocated once.
@@ -17,6 +19,8 @@ pub struct Frame {
     pub entries: Vec<Entry>,
     /// The effects to send once the frame is durable: the object's number, and the number of the record that orders it.
     pub effects: Vec<(u32, u64)>,
+    /// What acts wrote to their logs, with the number of the object. It is of no consequence, and in no record.
+    pub log: Vec<(u32, LogLine)>,
     /// How many mutations rules and behaviours made.
     pub acts: usize,
     /// How many denials there were, recorded in full or counted.
@@ -42,6 +46,18 @@ pub struct Entry {
     pub hash: Hash,
 }
 
+/// See [`Frame::mark`].
+#[derive(Debug)]
+pub(crate) struct Mark {
+    object: Object,
+    bytes: usize,
+    entries: usize,
+    effects: usize,
+    acts: usize,
+    denials: usize,
+    counted: usize,
+}
+
 impl Frame {
     /// An empty frame of a host.
     #[must_use]
@@ -51,6 +67,7 @@ impl Frame {
             bytes: Vec::new(),
             entries: Vec::new(),
             effects: Vec::new(),
+            log: Vec::new(),
             acts: 0,
             denials: 0,
             host,
@@ -66,6 +83,7 @@ impl Frame {
         self.bytes.clear();
         self.entries.clear();
         self.effects.clear();
+        self.log.clear();
         (self.acts, self.denials) = (0, 0);
         self.counted.clear();
         self.recorded_counts.clear();
@@ -120,6 +138,29 @@ impl Frame {
         let hash = Hash::of_record(self.bytes.get(range.clone()).unwrap_or_default());
         self.entries.push(Entry { object, range, hash });
         hash
+    }
+
+    /// Where the frame and the object at hand stand, to come back to if the steps of an act are dropped.
+    pub(crate) fn mark(&self, object: &Object) -> Mark {
+        Mark {
+            object: object.clone(),
+            bytes: self.bytes.len(),
+            entries: self.entries.len(),
+            effects: self.effects.len(),
+            acts: self.acts,
+            denials: self.denials,
+            counted: self.counted.len(),
+        }
+    }
+
+    /// Drops what was recorded since the mark, and gives the object as it stood then.
+    pub(crate) fn rewind(&mut self, mark: Mark) -> Object {
+        self.bytes.truncate(mark.bytes);
+        self.entries.truncate(mark.entries);
+        self.effects.truncate(mark.effects);
+        (self.acts, self.denials) = (mark.acts, mark.denials);
+        self.counted.truncate(mark.counted);
+        mark.object
     }
 
     /// Takes note of what the shell has to do for a record.

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod expr;
 pub mod field;
 pub mod frame;
+pub mod guest;
 pub mod object;
 pub mod policy;
 pub mod record;

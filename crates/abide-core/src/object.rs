@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::frame::Frame;
+use crate::guest::Behaviour;
 use crate::policy::Policy;
 use crate::record::encode::encode;
 use crate::record::{Event, Genesis, Hash, Record};
@@ -21,6 +22,8 @@ pub struct Object {
     pub number: u32,
     /// The schema in force.
     pub schema: Arc<Schema>,
+    /// The behaviour in force, where the schema has acts.
+    pub behaviour: Option<Behaviour>,
     /// The policy in force.
     pub policy: Arc<Policy>,
     /// The hash of its genesis record.
@@ -39,7 +42,7 @@ pub struct Object {
     pub head: Hash,
     /// The time of the last one.
     pub changed_at: Timestamp,
-    /// The number of the record that put the schema in force.
+    /// The number of the record that put schema and behaviour in force.
     pub force: u64,
 }
 
@@ -74,6 +77,7 @@ impl Object {
         Self {
             id,
             number,
+            behaviour: genesis.behaviour,
             policy: Arc::new(genesis.policy.clone()),
             genesis: hash,
             parent: genesis.parent.as_ref().map(|(parent, _)| Arc::clone(parent)),
@@ -158,6 +162,11 @@ impl Object {
     fn advance(&mut self, record: &Record, hash: Hash) {
         match &record.event {
             Event::Policy(policy) => self.policy = Arc::new((**policy).clone()),
+            Event::Upgrade(upgrade) => {
+                self.behaviour = Some(upgrade.behaviour);
+                self.force = record.seq;
+                self.state.apply(&self.schema, record, hash);
+            }
             _ => self.state.apply(&self.schema, record, hash),
         }
         self.step(hash, record.time);

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::codec::put;
 use crate::engine::Engine;
 use crate::field::{Slot, untyped_from_json, untyped_to_json};
+use crate::guest::Behaviour;
 use crate::object::Object;
 use crate::record::Hash;
 use crate::record::HostGenesis;
@@ -21,7 +22,7 @@ use crate::state::{PendingEffect, RuleMemory, State, Status};
 use crate::time::{Span, Timestamp};
 
 /// The version of this form.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
@@ -46,8 +47,9 @@ impl Engine {
                 .u64(self.clock.tick)?
                 .i64(self.clock.time.0)?;
             e.array(self.schemas_in_order().len() as u64)?;
-            for schema in self.schemas_in_order() {
-                e.bytes(&schema.canonical)?;
+            for (schema, behaviour) in self.schemas_in_order() {
+                e.array(2)?.bytes(&schema.canonical)?;
+                write_behaviour(behaviour, &mut e)?;
             }
             e.map(self.cursors.len() as u64)?;
             for (source, cursor) in &self.cursors {
@@ -89,10 +91,13 @@ impl Engine {
         let mut engine = Self::empty(host, clock);
         engine.host_length = host_length;
         engine.host_head = host_head;
-        for canonical in list(d, |d| Ok(d.bytes()?.to_vec()))? {
+        for (canonical, behaviour) in list(d, |d| {
+            arity(d, 2)?;
+            Ok((d.bytes()?.to_vec(), read_behaviour(d)?))
+        })? {
             let schema = Schema::from_canonical(&canonical)
                 .map_err(|_| DecodeError::Malformed("a schema is damaged".to_owned()))?;
-            engine.learn(Arc::new(schema));
+            engine.learn(Arc::new(schema), behaviour);
         }
         for _ in 0..length(d.map()?)? {
             let source = d.str()?.into();
@@ -111,7 +116,8 @@ fn write_object(
     object: &Object,
     e: &mut Sink<'_>,
 ) -> std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> {
-    e.array(12)?.str(&object.id)?.u32(object.number)?.bytes(&object.schema.digest)?;
+    e.array(13)?.str(&object.id)?.u32(object.number)?.bytes(&object.schema.digest)?;
+    write_behaviour(object.behaviour, e)?;
     write_policy(&object.policy, e)?;
     e.bytes(&object.genesis.0)?;
     match &object.parent {
@@ -127,6 +133,23 @@ fn write_object(
     object.schema.memory.encode_slots(&object.state.memory, e);
     write_state(&object.state, e)?;
     write_pending(&object.state.pending, e)
+}
+
+fn write_behaviour(
+    behaviour: Option<Behaviour>,
+    e: &mut Sink<'_>,
+) -> std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> {
+    match behaviour {
+        Some(behaviour) => e.array(2)?.bytes(&behaviour.component.0)?.bytes(&behaviour.config.0)?.ok(),
+        None => e.null()?.ok(),
+    }
+}
+
+fn read_behaviour(d: &mut Decoder<'_>) -> Result<Option<Behaviour>> {
+    maybe(d, |d| {
+        arity(d, 2)?;
+        Ok(Behaviour { component: Hash(fixed(d)?), config: Hash(fixed(d)?) })
+    })
 }
 
 fn write_state(
@@ -196,10 +219,11 @@ fn write_state(
 }
 
 fn read_object(d: &mut Decoder<'_>, schemas: &BTreeMap<Hash, Arc<Schema>>) -> Result<Object> {
-    arity(d, 12)?;
+    arity(d, 13)?;
     let (id, number) = (d.str()?.into(), d.u32()?);
     let digest = Hash(fixed(d)?);
     let schema = schemas.get(&digest).ok_or(DecodeError::UnknownSchema(digest))?;
+    let behaviour = read_behaviour(d)?;
     let policy = Arc::new(policy(d)?);
     let genesis = Hash(fixed(d)?);
     let parent = maybe(d, |d| Ok(d.str()?.into()))?;
@@ -219,6 +243,7 @@ fn read_object(d: &mut Decoder<'_>, schemas: &BTreeMap<Hash, Arc<Schema>>) -> Re
         id,
         number,
         schema,
+        behaviour,
         policy,
         genesis,
         parent,

@@ -152,7 +152,12 @@ impl RuleMemory {
         .filter(move |due| *due > now && *due < NEVER)
     }
 
+    /// The rule is chosen, which uses its readiness up. The steps of one act say so each, and the first one counts: what
+    /// they change after it makes the rule ready again.
     fn choose(&mut self, at: Timestamp) {
+        if self.chosen_at == Some(at) {
+            return;
+        }
         self.chosen_at = Some(at);
         self.fresh = false;
         self.affordable_at = None;
@@ -270,6 +275,7 @@ impl State {
                     memory.affordable_at = memory.affordable_at.map(|due| due.min(at));
                 }
             }
+            Event::Upgrade(upgrade) => self.count_operator(&upgrade.signature),
             Event::Genesis(_) | Event::Policy(_) | Event::Host(_) | Event::Schema(_) | Event::Progress(_) => {
             }
         }

@@ -1,18 +1,18 @@
 //! A host: its engine, its log, and what stands between them. One tick at a time, whoever drives the clock.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use abide_core::clock::Clock;
 use abide_core::cycle::{Input, Verdict};
-use abide_core::engine::{Arrival, BeginError, Engine, FoldError};
-use abide_core::field::Slot;
+use abide_core::engine::{Arrival, BeginError, Beginning, Engine, FoldError};
 use abide_core::frame::Frame;
+use abide_core::guest::{Behaviour, Guest, LogLine, NoGuest};
 use abide_core::policy::Policy;
 use abide_core::record::HostGenesis;
 use abide_core::schema::Schema;
 use abide_core::time::Timestamp;
-use abide_core::value::Value;
 use abide_store::{
     AppendError, Commit, Disk, Entry, FileDisk, Frames, Log, LogOptions, LogReader, OpenError, Position,
     ReadError, Snapshot, SnapshotError,
@@ -111,6 +111,8 @@ pub struct Ticked {
     pub verdicts: Vec<(u64, Verdict)>,
     /// The effects it ordered, which are now durable.
     pub effects: Vec<effect::Request>,
+    /// What its acts wrote to their logs, with the object's id.
+    pub log: Vec<(Arc<str>, LogLine)>,
 }
 
 /// A running host.
@@ -139,9 +141,9 @@ pub struct Ticked {
 /// assert_eq!(host.memory("lamp"), Some(serde_json::json!({ "lux": 3.0, "on": true })));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Host {
     engine: Engine,
+    guest: Arc<dyn Guest + Send + Sync>,
     frame: Frame,
     /// Stands before the log: its work ends before the log gives up the store's lock.
     flusher: Option<Flusher>,
@@ -250,6 +252,7 @@ impl Host {
         Self {
             shown: engine.clock(),
             engine,
+            guest: Arc::new(NoGuest),
             frame,
             log,
             inbox: Vec::new(),
@@ -280,6 +283,11 @@ impl Host {
     #[must_use]
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// What runs acts from here on. Without one, each act is a denial.
+    pub fn set_guest(&mut self, guest: Arc<dyn Guest + Send + Sync>) {
+        self.guest = guest;
     }
 
     /// Evaluates every rule of every object at every tick: see [`Engine::evaluate_all`].
@@ -313,6 +321,7 @@ impl Host {
         let beginning = Beginning {
             id: id.into(),
             schema: Arc::new(schema),
+            behaviour: None,
             policy: Policy::default(),
             values: Vec::new(),
         };
@@ -324,13 +333,11 @@ impl Host {
     ///
     /// # Errors
     /// When one of the objects cannot begin; then none does.
-    pub fn begin(&mut self, schemas: &[Arc<Schema>], beginnings: &[Beginning]) -> Result<(), HostError> {
+    pub fn begin(&mut self, schemas: &[Known], beginnings: &[Beginning]) -> Result<(), HostError> {
         for one in beginnings {
-            self.engine.check_beginning(&one.id, &one.schema, &one.values)?;
+            self.engine.check_beginning(one)?;
         }
-        let known = |schema: &Arc<Schema>| {
-            self.engine.schemas().contains_key(&abide_core::record::Hash(schema.digest))
-        };
+        let known = |(schema, behaviour): &Known| self.engine.knows(schema, *behaviour);
         if beginnings.is_empty() && schemas.iter().all(known) {
             return Ok(());
         }
@@ -339,12 +346,11 @@ impl Host {
         let clock = clock.next(clock.time);
         self.engine.set_clock(clock);
         self.frame.clear(clock);
-        for schema in schemas {
-            self.engine.know(Arc::clone(schema), &mut self.frame);
+        for (schema, behaviour) in schemas {
+            self.engine.know(Arc::clone(schema), *behaviour, &mut self.frame);
         }
         for one in beginnings {
-            let (id, schema) = (Arc::clone(&one.id), Arc::clone(&one.schema));
-            self.engine.begin_object(id, schema, one.policy.clone(), one.values.clone(), &mut self.frame)?;
+            self.engine.begin_object(one.clone(), &mut self.frame)?;
         }
         self.commit()
     }
@@ -518,11 +524,16 @@ impl Host {
     ) -> Ticked {
         let clock = self.engine.clock().next(time);
         self.waiting.fill(0);
-        let verdicts = self.engine.tick(clock, &mut self.inbox, cursors, paused_since, &mut self.frame);
+        let verdicts =
+            self.engine.tick(clock, &mut self.inbox, cursors, paused_since, &*self.guest, &mut self.frame);
         let effects =
             self.frame.effects.iter().filter_map(|(object, seq)| self.effect(*object, *seq)).collect();
+        let log = self.frame.log.drain(..).filter_map(|(number, line)| {
+            Some((Arc::clone(&self.engine.by_number(number)?.id), line))
+        });
+        let log = log.collect();
         let (acts, denials) = (self.frame.acts, self.frame.denials);
-        Ticked { clock, records: self.frame.entries.len(), acts, denials, verdicts, effects }
+        Ticked { clock, records: self.frame.entries.len(), acts, denials, verdicts, effects, log }
     }
 
     /// Effects that were ordered and have no outcome yet, in the order of objects and records.
@@ -608,18 +619,14 @@ fn flusher_gone() -> HostError {
     HostError::Flusher("it is gone".to_owned())
 }
 
-/// An object to begin.
-#[derive(Clone, Debug)]
-pub struct Beginning {
-    /// Its id.
-    pub id: Arc<str>,
-    /// Its schema.
-    pub schema: Arc<Schema>,
-    /// Its policy.
-    pub policy: Policy,
-    /// Its first values.
-    pub values: Vec<(Slot, Value)>,
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("engine", &self.engine).field("log", &self.log).finish_non_exhaustive()
+    }
 }
+
+/// A schema, and the behaviour that children of it get.
+pub type Known = (Arc<Schema>, Option<Behaviour>);
 
 /// The engine that a log comes to, and how many records were folded onto the snapshot; `None` for a log without records.
 pub(crate) fn recover<'a>(

@@ -16,4 +16,5 @@ pub mod verify;
 pub mod view;
 pub mod why;
 
-pub use host::{Beginning, Host, HostError, Recovered, Ticked};
+pub use abide_core::engine::Beginning;
+pub use host::{Host, HostError, Known, Recovered, Ticked};

@@ -66,10 +66,17 @@ impl Application {
         let policy = Policy { operators: self.keys.operators(), links: vec![grant], limits };
         let begin = |(id, schema): &(&str, &'static str)| {
             let schema = self.schemas.get(schema).map(Arc::clone)?;
-            Some(Beginning { id: Arc::from(*id), schema, policy: policy.clone(), values: Vec::new() })
+            Some(Beginning {
+                id: Arc::from(*id),
+                schema,
+                behaviour: None,
+                policy: policy.clone(),
+                values: Vec::new(),
+            })
         };
         let beginnings: Vec<_> = OBJECTS.iter().filter_map(begin).collect();
         let schemas: Vec<_> = self.schemas.values().map(Arc::clone).collect();
+        let schemas: Vec<_> = schemas.into_iter().map(|schema| (schema, None)).collect();
         host.begin(&schemas, &beginnings)
     }
 }

@@ -117,6 +117,6 @@ fn signed_act(
     act: OperatorAct,
     counter: u64,
 ) -> Result<OperatorRequest, HostError> {
-    let bytes = signed_bytes(object(host.engine(), id)?.genesis, act.name(), None, counter);
+    let bytes = act.signed_bytes(object(host.engine(), id)?.genesis, counter);
     Ok(OperatorRequest { act, signature: application.keys.sign_as_operator(&bytes, counter)? })
 }

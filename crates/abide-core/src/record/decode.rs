@@ -8,10 +8,11 @@ use minicbor::data::Type;
 use super::encode::{KINDS, key};
 use super::{
     Caller, Code, Counted, DenialKey, Denied, Event, Genesis, Hash, HostGenesis, Mutated, Outcome,
-    OutcomeStatus, Place, Progress, Reason, Record, Signature, Spawned,
+    OutcomeStatus, Place, Progress, Reason, Record, SchemaKnown, Signature, Spawned, Upgrade,
 };
 use crate::codec::{self, decode_any};
 use crate::field::{Slot, untyped_to_json};
+use crate::guest::Behaviour;
 use crate::policy::{Grant, Limits, Operator, Policy};
 use crate::schema::{MutationIx, RuleIx, Schema};
 use crate::slope::Allotment;
@@ -135,13 +136,13 @@ fn malformed<T>(why: String) -> Result<T> {
 }
 
 /// The entries of a record's map, each still as bytes.
-struct Entries<'a>([Option<&'a [u8]>; 41]);
+struct Entries<'a>([Option<&'a [u8]>; 42]);
 
 impl<'a> Entries<'a> {
     fn read(bytes: &'a [u8]) -> Result<Self> {
         let mut d = Decoder::new(bytes);
         let Some(count) = d.map()? else { return malformed("the map has no length".to_owned()) };
-        let mut entries = [None; 41];
+        let mut entries = [None; 42];
         let mut above = None;
         for _ in 0..count {
             let number = d.u8()?;
@@ -181,7 +182,10 @@ impl Reader<'_> {
         let need = |number| self.entries.need(number);
         Ok(match kind {
             0 => Event::Host(Box::new(self.host()?)),
-            1 => Event::Schema(need(key::CANONICAL)?.bytes()?.into()),
+            1 => Event::Schema(SchemaKnown {
+                canonical: need(key::CANONICAL)?.bytes()?.into(),
+                behaviour: self.behaviour()?,
+            }),
             2 => Event::Progress(Box::new(self.progress()?)),
             3 => Event::Genesis(Box::new(self.genesis()?)),
             4 => Event::Mutation(self.mutation()?),
@@ -196,6 +200,7 @@ impl Reader<'_> {
                 rule: self.rule()?,
                 step: need(key::STEP)?.u32()?,
                 schema: hash(&mut need(key::SCHEMA)?)?,
+                behaviour: self.behaviour()?,
                 allotment: self.allotment()?,
             })),
             10 => Event::Sleep {
@@ -215,12 +220,19 @@ impl Reader<'_> {
             17 => Event::Policy(Box::new(policy(&mut need(key::POLICY)?)?)),
             18 => Event::Pause { since: Timestamp(need(key::SINCE)?.i64()?) },
             19 => Event::Outcome(self.outcome()?),
-            _ => Event::ChildEnded {
+            22 => Event::Upgrade(Box::new(Upgrade {
+                behaviour: self
+                    .behaviour()?
+                    .ok_or_else(|| DecodeError::Malformed("key 41 is missing".to_owned()))?,
+                signature: signature(&mut need(key::BY)?)?,
+            })),
+            20 => Event::ChildEnded {
                 child: need(key::CHILD)?.str()?.into(),
                 part: self
                     .allotment()?
                     .ok_or_else(|| DecodeError::Malformed("key 20 is missing".to_owned()))?,
             },
+            other => return malformed(format!("kind {other} is unknown")),
         })
     }
 
@@ -260,6 +272,7 @@ impl Reader<'_> {
         Ok(Genesis {
             host: self.entries.need(key::HOST)?.str()?.into(),
             schema: hash(&mut self.entries.need(key::SCHEMA)?)?,
+            behaviour: self.behaviour()?,
             policy: policy(&mut self.entries.need(key::POLICY)?)?,
             parent: self.entries.get(key::PARENT).map(parent).transpose()?,
             depth: self.entries.need(key::DEPTH)?.u32()?,
@@ -284,6 +297,7 @@ impl Reader<'_> {
             mutation,
             caller: self.caller()?,
             rule: self.maybe_rule()?,
+            step: self.entries.get(key::STEP).map(|mut d| d.u32()).transpose()?,
             args: ty.decode(&mut self.entries.need(key::ARGS)?)?,
             changes: self.slots(&mut self.entries.need(key::CHANGES)?)?,
             cost: self.entries.get(key::COST).map_or(Ok(0), |mut d| d.u64())?,
@@ -371,6 +385,14 @@ impl Reader<'_> {
         self.entries.get(key::ALLOTMENT).map(|mut d| allotment(&mut d)).transpose()
     }
 
+    fn behaviour(&self) -> Result<Option<Behaviour>> {
+        let read = |mut d: Decoder<'_>| {
+            arity(&mut d, 2)?;
+            Ok(Behaviour { component: hash(&mut d)?, config: hash(&mut d)? })
+        };
+        self.entries.get(key::BEHAVIOUR).map(read).transpose()
+    }
+
     fn rule(&self) -> Result<RuleIx> {
         self.rule_of(self.entries.need(key::RULE)?.str()?)
     }
@@ -451,7 +473,7 @@ fn tally(d: &mut Decoder<'_>) -> Result<(u64, Timestamp, Vec<Timestamp>)> {
 }
 
 fn code(d: &mut Decoder<'_>) -> Result<Code> {
-    const CODES: [Code; 12] = [
+    const CODES: [Code; 13] = [
         Code::Status,
         Code::Caller,
         Code::Signature,
@@ -464,6 +486,7 @@ fn code(d: &mut Decoder<'_>) -> Result<Code> {
         Code::Slope,
         Code::Drift,
         Code::Spawn,
+        Code::Act,
     ];
     let number = d.u8()?;
     CODES

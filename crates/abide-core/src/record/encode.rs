@@ -11,6 +11,7 @@ use super::{
 };
 use crate::codec::encode_any;
 use crate::field::{Slot, StructType, untyped_from_json};
+use crate::guest::Behaviour;
 use crate::policy::Policy;
 use crate::schema::{MutationIx, RuleIx, Schema};
 use crate::slope::Allotment;
@@ -60,10 +61,11 @@ pub(crate) mod key {
     pub(crate) const CURSORS: u8 = 38;
     pub(crate) const PENDING: u8 = 39;
     pub(crate) const AFFORDABLE_AT: u8 = 40;
+    pub(crate) const BEHAVIOUR: u8 = 41;
 }
 
 /// The kinds of record, by the number that stands under key 0, and their names in text.
-pub const KINDS: [&str; 21] = [
+pub const KINDS: [&str; 23] = [
     "host",
     "schema",
     "progress",
@@ -85,6 +87,8 @@ pub const KINDS: [&str; 21] = [
     "pause",
     "outcome",
     "child-ended",
+    "clock",
+    "upgrade",
 ];
 
 pub(crate) type Sink<'a> = Encoder<&'a mut Vec<u8>>;
@@ -152,7 +156,15 @@ fn write(record: &Record, schema: Option<&Schema>, e: &mut Sink<'_>) -> Done {
             e.u8(key::CHILD)?.str(child)?.ok()
         }
         Event::Host(genesis) => write_host(genesis, e),
-        Event::Schema(canonical) => e.u8(key::CANONICAL)?.bytes(canonical)?.ok(),
+        Event::Schema(known) => {
+            e.u8(key::CANONICAL)?.bytes(&known.canonical)?;
+            write_behaviour(known.behaviour, e)
+        }
+        Event::Upgrade(upgrade) => {
+            e.u8(key::BY)?;
+            write_signature(&upgrade.signature, e)?;
+            write_behaviour(Some(upgrade.behaviour), e)
+        }
         Event::Progress(progress) => write_progress(progress, e),
     }
 }
@@ -183,6 +195,7 @@ impl Event {
             Self::Pause { .. } => 18,
             Self::Outcome(_) => 19,
             Self::ChildEnded { .. } => 20,
+            Self::Upgrade(_) => 22,
         }
     }
 }
@@ -191,10 +204,13 @@ impl Event {
 fn entries(event: &Event) -> u64 {
     let some = |present: bool| u64::from(present);
     match event {
-        Event::Genesis(g) => 5 + some(g.parent.is_some()) + some(g.allotment.is_some()),
+        Event::Genesis(g) => {
+            5 + some(g.parent.is_some()) + some(g.allotment.is_some()) + some(g.behaviour.is_some())
+        }
         Event::Mutation(m) => {
             4 + some(by_is_written(&m.caller))
                 + some(m.rule.is_some())
+                + some(m.step.is_some())
                 + some(m.cost > 0)
                 + some(m.effect.is_some())
         }
@@ -206,12 +222,13 @@ fn entries(event: &Event) -> u64 {
                 + some(d.affordable_at.is_some())
         }
         Event::Sleep { until, .. } => 1 + some(until.is_some()),
-        Event::Spawn(s) => 3 + some(s.allotment.is_some()),
+        Event::Spawn(s) => 3 + some(s.allotment.is_some()) + some(s.behaviour.is_some()),
+        Event::Schema(known) => 1 + some(known.behaviour.is_some()),
         Event::Outcome(o) => 3 + some(o.message.is_some()),
         Event::Wake | Event::Quarantine => 0,
         Event::Retry { .. } => 3,
         Event::Host(_) => 6,
-        Event::ChildEnded { .. } | Event::Progress(_) => 2,
+        Event::ChildEnded { .. } | Event::Progress(_) | Event::Upgrade(_) => 2,
         Event::Denials(_)
         | Event::Hold(_)
         | Event::Idle(_)
@@ -219,8 +236,7 @@ fn entries(event: &Event) -> u64 {
         | Event::Release(_)
         | Event::Seal(_)
         | Event::Policy(_)
-        | Event::Pause { .. }
-        | Event::Schema(_) => 1,
+        | Event::Pause { .. } => 1,
     }
 }
 
@@ -263,7 +279,8 @@ fn write_genesis(genesis: &Genesis, names: Names<'_>, e: &mut Sink<'_>) -> Done 
         e.u8(key::ALLOTMENT)?;
         write_allotment(part, e)?;
     }
-    e.u8(key::HOST)?.str(&genesis.host)?.u8(key::DEPTH)?.u32(genesis.depth)?.ok()
+    e.u8(key::HOST)?.str(&genesis.host)?.u8(key::DEPTH)?.u32(genesis.depth)?;
+    write_behaviour(genesis.behaviour, e)
 }
 
 fn write_mutation(mutated: &Mutated, names: Names<'_>, e: &mut Sink<'_>) -> Done {
@@ -284,7 +301,7 @@ fn write_mutation(mutated: &Mutated, names: Names<'_>, e: &mut Sink<'_>) -> Done
         e.u8(key::EFFECT)?.array(args.len() as u64)?;
         args.iter().for_each(|arg| encode_any(&untyped_from_json(arg), e));
     }
-    Ok(())
+    mutated.step.map_or(Ok(()), |step| e.u8(key::STEP)?.u32(step)?.ok())
 }
 
 fn write_denial(denied: &Denied, names: Names<'_>, e: &mut Sink<'_>) -> Done {
@@ -363,13 +380,18 @@ fn write_time(time: Option<Timestamp>, e: &mut Sink<'_>) -> Done {
 fn write_spawn(spawned: &Spawned, names: Names<'_>, e: &mut Sink<'_>) -> Done {
     write_rule(Some(spawned.rule), names, e)?;
     e.u8(key::STEP)?.u32(spawned.step)?.u8(key::SCHEMA)?.bytes(&spawned.schema.0)?;
-    match &spawned.allotment {
-        Some(part) => {
-            e.u8(key::ALLOTMENT)?;
-            write_allotment(part, e)
-        }
-        None => Ok(()),
+    if let Some(part) = &spawned.allotment {
+        e.u8(key::ALLOTMENT)?;
+        write_allotment(part, e)?;
     }
+    write_behaviour(spawned.behaviour, e)
+}
+
+/// Two digests: of the component and of its configuration.
+fn write_behaviour(behaviour: Option<Behaviour>, e: &mut Sink<'_>) -> Done {
+    behaviour.map_or(Ok(()), |behaviour| {
+        e.u8(key::BEHAVIOUR)?.array(2)?.bytes(&behaviour.component.0)?.bytes(&behaviour.config.0)?.ok()
+    })
 }
 
 fn write_outcome(outcome: &Outcome, e: &mut Sink<'_>) -> Done {

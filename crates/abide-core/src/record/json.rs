@@ -6,6 +6,7 @@ use super::encode::{KINDS, Names};
 use super::{Caller, Code, Counted, Event, Hash, Outcome, OutcomeStatus, Place, Reason, Record, Signature};
 use crate::admission::show_micro;
 use crate::field::{Slot, untyped_to_json};
+use crate::guest::Behaviour;
 use crate::policy::Policy;
 use crate::schema::{Micro, Schema};
 use crate::slope::Allotment;
@@ -34,6 +35,7 @@ impl Code {
             Self::Slope => "slope",
             Self::Drift => "drift",
             Self::Spawn => "spawn",
+            Self::Act => "act",
         }
     }
 }
@@ -102,6 +104,9 @@ fn event_json(event: &Event, names: Names<'_>, out: &mut Map<String, Json>) {
     match event {
         Event::Genesis(genesis) => {
             put("host", (&*genesis.host).into());
+            if let Some(behaviour) = genesis.behaviour {
+                put("behaviour", behaviour_json(behaviour));
+            }
             put("policy", policy_json(&genesis.policy));
             put("changes", slots_json(&genesis.values, names));
             put("depth", genesis.depth.into());
@@ -116,6 +121,9 @@ fn event_json(event: &Event, names: Names<'_>, out: &mut Map<String, Json>) {
             put("mutation", names.mutation(mutated.mutation).into());
             caller_json(&mutated.caller, &mut put);
             put("rule", mutated.rule.map_or(Json::Null, |rule| names.rule(rule).into()));
+            if let Some(step) = mutated.step {
+                put("step", step.into());
+            }
             put("args", names.args(mutated.mutation).map_or(Json::Null, |ty| ty.to_json(&mutated.args)));
             put("changes", slots_json(&mutated.changes, names));
             put("cost", micro_json(mutated.cost));
@@ -160,6 +168,9 @@ fn event_json(event: &Event, names: Names<'_>, out: &mut Map<String, Json>) {
             put("rule", names.rule(spawned.rule).into());
             put("step", spawned.step.into());
             put("child_schema", spawned.schema.to_string().into());
+            if let Some(behaviour) = spawned.behaviour {
+                put("child_behaviour", behaviour_json(behaviour));
+            }
             if let Some(part) = &spawned.allotment {
                 put("allotment", allotment_json(part));
             }
@@ -191,7 +202,16 @@ fn event_json(event: &Event, names: Names<'_>, out: &mut Map<String, Json>) {
             put("origin", (&*host.origin).into());
             put("replayed", host.replayed.into());
         }
-        Event::Schema(canonical) => put("bytes", canonical.len().into()),
+        Event::Schema(known) => {
+            put("bytes", known.canonical.len().into());
+            if let Some(behaviour) = known.behaviour {
+                put("behaviour", behaviour_json(behaviour));
+            }
+        }
+        Event::Upgrade(upgrade) => {
+            put("operator", signature_json(&upgrade.signature));
+            put("behaviour", behaviour_json(upgrade.behaviour));
+        }
         Event::Progress(progress) => {
             let cursors = progress.cursors.iter();
             let cursors = cursors
@@ -257,6 +277,12 @@ fn allotment_json(part: &Allotment) -> Json {
         "level": micro_json(part.level),
         "refill": { "amount": micro_json(part.refill), "per": part.per.to_string() },
     })
+}
+
+/// A behaviour as JSON.
+#[must_use]
+pub fn behaviour_json(behaviour: Behaviour) -> Json {
+    json!({ "component": behaviour.component.to_string(), "config": behaviour.config.to_string() })
 }
 
 /// A policy as JSON.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::field::Slot;
+use crate::guest::Behaviour;
 use crate::policy::Policy;
 use crate::schema::{CallerKind, Micro, MutationIx, RuleIx};
 use crate::slope::Allotment;
@@ -136,6 +137,8 @@ pub enum Event {
     Seal(Signature),
     /// The object ended by a rule's step.
     Terminate(RuleIx),
+    /// An operator put another behaviour in force.
+    Upgrade(Box<Upgrade>),
     /// Its policy changed.
     Policy(Box<Policy>),
     /// The host did not tick from `since` to this record's time, and the schema skips what was missed.
@@ -154,8 +157,8 @@ pub enum Event {
     },
     /// Record 0 of a host.
     Host(Box<HostGenesis>),
-    /// A schema that objects of this log have: its canonical form.
-    Schema(Arc<[u8]>),
+    /// A schema that objects of this log have.
+    Schema(SchemaKnown),
     /// How far the sources of a host have been read, and denials that are counted but not yet recorded.
     Progress(Box<Progress>),
 }
@@ -167,6 +170,8 @@ pub struct Genesis {
     pub host: Arc<str>,
     /// Digest of its schema.
     pub schema: Hash,
+    /// Its behaviour, where its schema has acts.
+    pub behaviour: Option<Behaviour>,
     /// Its policy.
     pub policy: Policy,
     /// Its parent, and the hash of the parent's spawn record.
@@ -179,6 +184,24 @@ pub struct Genesis {
     pub values: Vec<(Slot, Value)>,
 }
 
+/// A schema that a host knows, and the behaviour that children of it get.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SchemaKnown {
+    /// The canonical form of the schema.
+    pub canonical: Arc<[u8]>,
+    /// The behaviour, where the schema has acts.
+    pub behaviour: Option<Behaviour>,
+}
+
+/// A behaviour that takes force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upgrade {
+    /// The new one.
+    pub behaviour: Behaviour,
+    /// The operator's signature over it.
+    pub signature: Signature,
+}
+
 /// An admitted mutation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mutated {
@@ -188,6 +211,8 @@ pub struct Mutated {
     pub caller: Caller,
     /// The rule, when a rule or a behaviour asked.
     pub rule: Option<RuleIx>,
+    /// Which step of the act, from 0, when a behaviour asked.
+    pub step: Option<u32>,
     /// The arguments, in the order of their type.
     pub args: Vec<Value>,
     /// The fields that changed, and their new values.
@@ -316,6 +341,8 @@ pub enum Code {
     Drift = 10,
     /// A child can't be made.
     Spawn = 11,
+    /// A behaviour came to no answer. The reason's value is the name of a [`Fault`](crate::guest::Fault).
+    Act = 12,
 }
 
 /// What a [`Reason`] points at.
@@ -366,6 +393,8 @@ pub struct Spawned {
     pub step: u32,
     /// Digest of the child's schema.
     pub schema: Hash,
+    /// The child's behaviour, where its schema has acts.
+    pub behaviour: Option<Behaviour>,
     /// What the child gets out of the slope.
     pub allotment: Option<Allotment>,
 }

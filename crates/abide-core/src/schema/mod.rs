@@ -351,6 +351,12 @@ impl Schema {
         u16::try_from(found).ok().map(MutationIx)
     }
 
+    /// Whether one of its rules acts, so that its objects need a behaviour.
+    #[must_use]
+    pub fn has_acts(&self) -> bool {
+        self.rules.iter().any(|rule| matches!(rule.then, Step::Act(_)))
+    }
+
     /// The rule of that name.
     #[must_use]
     pub fn rule(&self, name: &str) -> Option<RuleIx> {

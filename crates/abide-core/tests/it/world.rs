@@ -10,10 +10,11 @@ use abide_core::admission::{OperatorAct, OperatorRequest, Request, check_args, s
 use abide_core::clock::Clock;
 use abide_core::cycle::{Input, Verdict};
 use abide_core::document::Severity;
-use abide_core::engine::{Arrival, BeginError, Engine};
+use abide_core::engine::{Arrival, BeginError, Beginning, Engine};
 use abide_core::expr::{Env, show};
 use abide_core::field::untyped_from_json;
 use abide_core::frame::Frame;
+use abide_core::guest::{Act, ActError, ActStep, Acted, Behaviour, Guest, NoGuest};
 use abide_core::object::Object;
 use abide_core::policy::{Grant, Operator, Policy};
 use abide_core::record::decode::decode_strict;
@@ -30,12 +31,26 @@ use serde_json::Value as Json;
 /// A second on the clock.
 pub(crate) const S: i64 = 1_000_000_000;
 
+/// The behaviour of objects whose schema has acts.
+pub(crate) const BEHAVIOUR: Behaviour = Behaviour { component: Hash([7; 32]), config: Hash([8; 32]) };
+
+/// A guest that is a function.
+pub(crate) struct Scripted<F>(pub(crate) F);
+
+impl<F: Fn(&Act<'_>) -> Result<Vec<ActStep>, ActError>> Guest for Scripted<F> {
+    fn act(&self, act: &Act<'_>) -> Acted {
+        Acted { answer: (self.0)(act), log: Vec::new() }
+    }
+}
+
 /// An engine, its log, and the same log folded.
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) folded: Engine,
     pub(crate) log: Vec<(Vec<u8>, Hash)>,
     pub(crate) clock: Clock,
+    /// Runs acts.
+    pub(crate) guest: Box<dyn Guest>,
     /// What became of the inputs of the last tick, by ticket.
     pub(crate) verdicts: Vec<(u64, Verdict)>,
     inbox: Vec<Arrival>,
@@ -90,6 +105,7 @@ impl World {
             folded,
             log: Vec::new(),
             clock,
+            guest: Box::new(NoGuest),
             verdicts: Vec::new(),
             inbox: Vec::new(),
             frame,
@@ -125,7 +141,9 @@ impl World {
         let mut values: Vec<_> = values.iter().map(value).collect();
         values.sort_by_key(|(slot, _)| *slot);
         self.frame.clear(self.clock);
-        self.engine.begin_object(id.into(), Arc::clone(schema), policy, values, &mut self.frame)?;
+        let behaviour = schema.has_acts().then_some(BEHAVIOUR);
+        let beginning = Beginning { id: id.into(), schema: Arc::clone(schema), behaviour, policy, values };
+        self.engine.begin_object(beginning, &mut self.frame)?;
         self.take_frame(false);
         Ok(())
     }
@@ -133,7 +151,8 @@ impl World {
     /// Makes a schema known.
     pub(crate) fn know(&mut self, schema: &Arc<Schema>) {
         self.frame.clear(self.clock);
-        self.engine.know(Arc::clone(schema), &mut self.frame);
+        let behaviour = schema.has_acts().then_some(BEHAVIOUR);
+        self.engine.know(Arc::clone(schema), behaviour, &mut self.frame);
         self.take_frame(false);
     }
 
@@ -221,7 +240,7 @@ impl World {
     /// An operator's act on the object itself, properly signed with the next counter.
     pub(crate) fn act(&mut self, id: &str, act: OperatorAct) -> u64 {
         let counter = self.next_counter(1);
-        let bytes = signed_bytes(self.object(id).genesis, act.name(), None, counter);
+        let bytes = act.signed_bytes(self.object(id).genesis, counter);
         self.submit(id, Input::Operate(OperatorRequest { act, signature: signature(1, counter, &bytes) }))
     }
 
@@ -259,7 +278,14 @@ impl World {
         paused_since: Option<Timestamp>,
     ) -> Vec<String> {
         self.clock = self.clock.next(time);
-        self.verdicts = self.engine.tick(self.clock, &mut self.inbox, cursors, paused_since, &mut self.frame);
+        self.verdicts = self.engine.tick(
+            self.clock,
+            &mut self.inbox,
+            cursors,
+            paused_since,
+            &*self.guest,
+            &mut self.frame,
+        );
         self.take_frame(false)
     }
 

@@ -4,37 +4,66 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use abide_core::admission::{
-    self, OperatorAct, OperatorRequest, Request, Subject, admit, check_signature, signed_bytes,
+    self, OperatorAct, OperatorRequest, Request, Subject, admit, check_signature,
 };
 use abide_core::clock::Clock;
 use abide_core::cycle::{Child, Cycle, Input, World};
 use abide_core::frame::Frame;
+use abide_core::guest::{Act, ActError, Acted, Fault, Guest};
 use abide_core::object::Object;
 use abide_core::record::decode::decode;
 use abide_core::record::encode::encode;
-use abide_core::record::{Caller, Denied, Event, Genesis, Hash, Mutated, Record, Signature, Spawned};
+use abide_core::record::{Caller, Code, Denied, Event, Genesis, Hash, Mutated, Record, Signature, Spawned};
 use abide_core::schema::{Schema, Step};
 use abide_core::state::Status;
 use abide_core::time::Timestamp;
 use abide_core::value::Value;
 
 use super::Problem;
-use crate::host::HostError;
+use crate::host::{HostError, Known};
 use crate::view::{Lineage, Link, View, describe};
+
+/// A guest whose act ends as the tick's records say where the machine, and not the behaviour, decided how.
+struct AsRecorded<'a> {
+    guest: &'a dyn Guest,
+    outcome: Option<ActError>,
+}
+
+impl Guest for AsRecorded<'_> {
+    fn act(&self, act: &Act<'_>) -> Acted {
+        match &self.outcome {
+            Some(error) => Acted { answer: Err(error.clone()), log: Vec::new() },
+            None => self.guest.act(act),
+        }
+    }
+}
+
+/// Of a tick's records, the act that the machine cut short.
+fn machine_fault(links: &[Link]) -> Option<ActError> {
+    links.iter().find_map(|(record, _)| match &record.event {
+        Event::Denial(denied) if denied.reason.code == Code::Act => {
+            let fault = Fault::from_name(denied.reason.value.as_deref()?)?;
+            let error = ActError { fault, message: denied.reason.message.to_string() };
+            fault.is_of_the_machine().then_some(error)
+        }
+        _ => None,
+    })
+}
 
 /// Runs the ticks of one object again.
 pub(super) struct Executor<'a> {
     view: &'a View,
+    guest: &'a dyn Guest,
     frame: Frame,
     /// The schemas of the log, and the tick from which on each is known; read only where there are rules that spawn.
-    known: Option<Vec<(u64, Arc<Schema>)>>,
+    known: Option<Vec<(u64, Known)>>,
     records: u64,
 }
 
 impl<'a> Executor<'a> {
-    pub(super) fn new(view: &'a View) -> Self {
+    pub(super) fn new(view: &'a View, guest: &'a dyn Guest) -> Self {
         let frame = Frame::new(Arc::clone(&view.engine().host().identity));
-        Self { view, frame, known: None, records: 0 }
+        Self { view, guest, frame, known: None, records: 0 }
     }
 
     /// The records that came out as they were recorded.
@@ -76,7 +105,8 @@ impl<'a> Executor<'a> {
                 }
             }
         }
-        let mut cycle = Cycle::new(&mut object, clock, World { schemas: &schemas }, &mut self.frame);
+        let guest = AsRecorded { guest: self.guest, outcome: machine_fault(links) };
+        let mut cycle = Cycle::new(&mut object, clock, World { schemas: &schemas, guest: &guest }, &mut self.frame);
         for (record, _) in links {
             if !feed(&mut cycle, record) {
                 break;
@@ -137,24 +167,26 @@ impl<'a> Executor<'a> {
         &mut self,
         live: &Object,
         links: &[Link],
-    ) -> Result<BTreeMap<Arc<str>, Arc<Schema>>, HostError> {
+    ) -> Result<BTreeMap<Arc<str>, Known>, HostError> {
         let mut names = BTreeMap::new();
         let (Some((first, _)), true) = (links.first(), spawns(&live.schema)) else { return Ok(names) };
         if self.known.is_none() {
             self.known = Some(known_schemas(self.view)?);
         }
-        for (tick, schema) in self.known.iter().flatten() {
+        for (tick, known) in self.known.iter().flatten() {
             if *tick <= first.tick {
-                names.insert(Arc::clone(&schema.name), Arc::clone(schema));
+                names.insert(Arc::clone(&known.0.name), known.clone());
             }
         }
         // Which of two versions a child has is the host's doing: it is in the record.
         let spawned = links.iter().find_map(|(record, _)| match &record.event {
-            Event::Spawn(spawned) => self.view.engine().schemas().get(&spawned.schema),
+            Event::Spawn(spawned) => {
+                self.view.engine().schemas().get(&spawned.schema).map(|schema| (schema, spawned.behaviour))
+            }
             _ => None,
         });
-        if let Some(schema) = spawned {
-            names.insert(Arc::clone(&schema.name), Arc::clone(schema));
+        if let Some((schema, behaviour)) = spawned {
+            names.insert(Arc::clone(&schema.name), (Arc::clone(schema), behaviour));
         }
         Ok(names)
     }
@@ -229,6 +261,8 @@ pub(crate) fn spawn_problem(id: &str, genesis: &Genesis, record: Hash, spawned: 
         "its id is not the one that its parent's record gives it"
     } else if genesis.schema != spawned.schema {
         "its schema is not the one that its parent's record names"
+    } else if genesis.behaviour != spawned.behaviour {
+        "its behaviour is not the one that its parent's record names"
     } else if genesis.allotment != spawned.allotment {
         "what it was given of the slope is not what its parent's record gives"
     } else {
@@ -253,6 +287,9 @@ fn feed(cycle: &mut Cycle<'_>, record: &Record) -> bool {
         Event::Denial(denied) if is_outside(&denied.caller) => feed_denied(cycle, denied, record.time),
         Event::Release(signature) => operate(cycle, OperatorAct::Release, signature),
         Event::Seal(signature) => operate(cycle, OperatorAct::Seal, signature),
+        Event::Upgrade(upgrade) => {
+            operate(cycle, OperatorAct::Upgrade(upgrade.behaviour), &upgrade.signature);
+        }
         Event::Policy(policy) => {
             cycle.inspect(Input::Policy(policy.clone()));
         }
@@ -276,9 +313,15 @@ fn feed_denied(cycle: &mut Cycle<'_>, denied: &Denied, now: Timestamp) {
     match (denied.mutation, &denied.caller) {
         (None, Caller::Operator(signature)) => {
             // The record of a denied act does not name it: its signature does, where there is a good one.
-            let bytes = signed_bytes(object.genesis, OperatorAct::Release.name(), None, signature.counter);
-            let releases = check_signature(&object.policy, &object.state, signature, &bytes).is_ok();
-            operate(cycle, if releases { OperatorAct::Release } else { OperatorAct::Seal }, signature);
+            let signed = |act: &OperatorAct| {
+                let bytes = act.signed_bytes(object.genesis, signature.counter);
+                check_signature(&object.policy, &object.state, signature, &bytes).is_ok()
+            };
+            match [OperatorAct::Release, OperatorAct::Seal].into_iter().find(signed) {
+                Some(act) => operate(cycle, act, signature),
+                // Nothing tells to which behaviour an upgrade that was denied would have led.
+                None => cycle.take_as_recorded(Event::Denial(Box::new(denied.clone()))),
+            }
         }
         (Some(mutation), _) if !denied.args.iter().any(|(_, value)| is_cut(value)) => {
             let asked = |typed: bool| Request {
@@ -321,17 +364,17 @@ fn given(object: &Object, denied: &Denied, typed: bool) -> Vec<Value> {
 }
 
 fn spawns(schema: &Schema) -> bool {
-    schema.rules.iter().any(|rule| matches!(rule.then, Step::Spawn(_)))
+    schema.rules.iter().any(|rule| matches!(rule.then, Step::Spawn(_) | Step::Act(_)))
 }
 
 /// The schemas of a log, and the tick from which on each is known.
-fn known_schemas(view: &View) -> Result<Vec<(u64, Arc<Schema>)>, HostError> {
+fn known_schemas(view: &View) -> Result<Vec<(u64, Known)>, HostError> {
     let mut known = Vec::new();
     for link in view.records(view.lineage(abide_core::record::HOST)?)? {
         let (record, _) = link?;
-        let Event::Schema(canonical) = &record.event else { continue };
-        let schema = view.engine().schemas().values().find(|schema| schema.canonical == **canonical);
-        known.extend(schema.map(|schema| (record.tick, Arc::clone(schema))));
+        let Event::Schema(told) = &record.event else { continue };
+        let schema = view.engine().schemas().values().find(|schema| schema.canonical == *told.canonical);
+        known.extend(schema.map(|schema| (record.tick, (Arc::clone(schema), told.behaviour))));
     }
     Ok(known)
 }

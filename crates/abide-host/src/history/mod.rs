@@ -9,6 +9,7 @@ mod execute;
 
 use std::sync::Arc;
 
+use abide_core::guest::Guest;
 use abide_core::object::Object;
 use abide_core::record::{Event, Record};
 use abide_core::time::Timestamp;
@@ -146,19 +147,25 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// Folds an object's lineage from its genesis, up to its last record or to `at`; with `execute`, runs its rules again.
+/// Folds an object's lineage from its genesis, up to its last record or to `at`; with `execute`, runs its rules again, and
+/// its acts in that guest.
 ///
 /// What was only counted of denials, what an effect's target answered, and what outside callers asked are inputs: they are
 /// taken as they were recorded. A tick that left no record is not run again, since nothing tells that it was.
 ///
 /// # Errors
 /// When the log cannot be read, or there is nothing at `at`. What is wrong with the lineage is in the answer.
-pub fn replay(view: &View, object: &Object, at: Option<At>, execute: bool) -> Result<Replayed, ReplayError> {
+pub fn replay(
+    view: &View,
+    object: &Object,
+    at: Option<At>,
+    execute: Option<&dyn Guest>,
+) -> Result<Replayed, ReplayError> {
     check_place(object, at)?;
     let mut replay = Replay {
         view,
         at,
-        execute: execute.then(|| execute::Executor::new(view)),
+        execute: execute.map(|guest| execute::Executor::new(view, guest)),
         object: None,
         folded: 0,
         problems: Vec::new(),
@@ -187,7 +194,7 @@ pub fn replay(view: &View, object: &Object, at: Option<At>, execute: bool) -> Re
         if let (Some(At::Time(time)), true, 0) = (at, is_after, link.0.seq) {
             return Err(ReplayError::Time { object: Arc::clone(&object.id), time, began: link.0.time });
         }
-        if is_after && (tick.is_empty() || !execute) {
+        if is_after && (tick.is_empty() || execute.is_none()) {
             break;
         }
         tick.push(link);

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use abide_core::admission::Request;
 use abide_core::cycle::Input;
+use abide_core::engine::Beginning;
 use abide_core::policy::{Limits, Policy};
 use abide_core::record::{Caller, Hash};
 use abide_core::time::{Span, Timestamp};
 use abide_store::{Disk, FileDisk};
 
 use crate::clock::wall_clock;
-use crate::host::{Beginning, Host, HostError, Recovered, Ticked};
+use crate::host::{Host, HostError, Known, Recovered, Ticked};
 use crate::keys::Keys;
 use crate::local::{LocalError, Server};
 use crate::manifest::Application;
@@ -230,6 +231,7 @@ pub fn begin_application(host: &mut Host, application: &Application, keys: &Keys
                 None => beginnings.push(Beginning {
                     id: Arc::clone(&spec.id),
                     schema: Arc::clone(&component.schema),
+                    behaviour: None,
                     policy: policy.clone(),
                     values: spec.values.clone(),
                 }),
@@ -248,7 +250,8 @@ pub fn begin_application(host: &mut Host, application: &Application, keys: &Keys
             }
         }
     }
-    let schemas: Vec<_> = application.objects.iter().map(|component| Arc::clone(&component.schema)).collect();
+    let schemas: Vec<Known> =
+        application.objects.iter().map(|component| (Arc::clone(&component.schema), None)).collect();
     host.begin(&schemas, &beginnings)?;
     for (number, policy) in policies {
         host.submit(number, Input::Policy(Box::new(policy)))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use abide_core::admission::{OperatorAct, Request, Subject, admit, check_signature, signed_bytes};
+use abide_core::admission::{OperatorAct, Request, Subject, admit, check_signature};
 use abide_core::cycle::check_first_values;
 use abide_core::object::Object;
 use abide_core::policy::Policy;
@@ -31,6 +31,9 @@ pub(super) fn breach(
         Event::Mutation(mutated) => mutation_breach(object, mutated, record.time),
         Event::Release(signature) => operator_breach(object, OperatorAct::Release, signature),
         Event::Seal(signature) => operator_breach(object, OperatorAct::Seal, signature),
+        Event::Upgrade(upgrade) => {
+            operator_breach(object, OperatorAct::Upgrade(upgrade.behaviour), &upgrade.signature)
+        }
         Event::Spawn(spawned) => spawn_breach(object, spawned, record.time, schemas),
         Event::Outcome(outcome) if !object.state.effects.contains_key(&outcome.of) => {
             Some(format!("record {} has no effect that waits for an outcome", outcome.of))
@@ -76,20 +79,21 @@ fn rule_breach(schema: &Schema, mutated: &Mutated) -> Option<String> {
     let step = mutated.rule.map(|ix| schema.rules.get(usize::from(ix.0)).map(|rule| &rule.then));
     let ordered = match (&mutated.caller, step) {
         (Caller::Rule, Some(Some(Step::Mutate(step)))) => step.mutation == mutated.mutation,
-        (Caller::Behaviour, Some(Some(Step::Act(_)))) => true,
+        (Caller::Behaviour, Some(Some(Step::Act(_)))) => mutated.step.is_some(),
         (Caller::SafeState, None) => {
             schema.safe_state.as_ref().is_some_and(|step| step.mutation == mutated.mutation)
         }
         (Caller::Rule | Caller::Behaviour | Caller::SafeState, _) => false,
         (_, rule) => rule.is_none(),
     };
-    (!ordered).then(|| "the rule that it names does not ask for that".to_owned())
+    let stepped = mutated.step.is_none() || mutated.caller == Caller::Behaviour;
+    (!ordered || !stepped).then(|| "the rule that it names does not ask for that".to_owned())
 }
 
 fn operator_breach(object: &Object, act: OperatorAct, signature: &Signature) -> Option<String> {
-    let bytes = signed_bytes(object.genesis, act.name(), None, signature.counter);
+    let bytes = act.signed_bytes(object.genesis, signature.counter);
     let checked = check_signature(&object.policy, &object.state, signature, &bytes)
-        .and_then(|()| act.check_status(object.state.status));
+        .and_then(|()| act.check_status(object.state.status, object.behaviour));
     checked.err().map(|denial| format!("it cannot have been admitted: {}", denial.reason.message))
 }
 

@@ -198,7 +198,7 @@ impl Lineages {
         };
         match record.event {
             Event::Host(host) if read.leaf == 0 => self.host = Some(*host),
-            Event::Schema(canonical) => match Schema::from_canonical(&canonical) {
+            Event::Schema(known) => match Schema::from_canonical(&known.canonical) {
                 Ok(schema) => {
                     self.schemas.insert(Hash(schema.digest), Arc::new(schema));
                 }

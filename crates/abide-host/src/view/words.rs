@@ -44,6 +44,11 @@ pub fn describe(record: &Record, schema: &Schema) -> String {
         Event::Release(signature) | Event::Seal(signature) => {
             format!("{kind} by operator `{}`", signature.name)
         }
+        Event::Upgrade(upgrade) => format!(
+            "upgrade to behaviour {:.12} by operator `{}`",
+            upgrade.behaviour.component.to_string(),
+            upgrade.signature.name
+        ),
         Event::Outcome(outcome) => format!("outcome of record {}: {}", outcome.of, outcome.status.name()),
         Event::ChildEnded { child, .. } => format!("end of child `{child}`"),
         Event::Pause { since } => format!("pause since {since}"),

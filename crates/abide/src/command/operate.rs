@@ -1,6 +1,6 @@
 //! `release` and `seal`: what an operator asks of an object itself.
 
-use abide_core::admission::{OperatorAct, signed_bytes};
+use abide_core::admission::OperatorAct;
 use abide_core::object::Object;
 use abide_host::keys::Keys;
 use abide_host::local::signature_json;
@@ -62,7 +62,7 @@ fn operate(context: &mut Context, id: &str, act: OperatorAct) -> Result<Answer, 
     let object = ask::object(&view, id)?;
     let counter = next_counter(&keys, object);
     let signature =
-        keys.sign_as_operator(&signed_bytes(object.genesis, act.name(), None, counter), counter)?;
+        keys.sign_as_operator(&act.signed_bytes(object.genesis, counter), counter)?;
     let body = json!({ "op": act.name(), "object": id, "signature": signature_json(&signature) });
     let answer = context.ask(&keys, &body)?;
     ask::tell(context, id, answer)

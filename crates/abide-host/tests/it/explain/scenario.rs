@@ -58,11 +58,12 @@ impl Run {
             .map(|schema| Beginning {
                 id: Arc::clone(&schema.name),
                 schema,
+                behaviour: None,
                 policy: policy.clone(),
                 values: Vec::new(),
             })
             .collect();
-        let children: Vec<_> = children.iter().map(|text| schema(text)).collect();
+        let children: Vec<_> = children.iter().map(|text| (schema(text), None)).collect();
         host.begin(&children, &beginnings).unwrap();
         Self { host, disk, keys, counter: 0, _folder: folder }
     }
@@ -104,7 +105,7 @@ impl Run {
     pub(super) fn operate(&mut self, object: &str, act: OperatorAct) {
         self.counter += 1;
         let (number, genesis) = self.number(object);
-        let bytes = signed_bytes(genesis, act.name(), None, self.counter);
+        let bytes = act.signed_bytes(genesis, self.counter);
         let signature = self.keys.sign_as_operator(&bytes, self.counter).unwrap();
         self.host.submit(number, Input::Operate(OperatorRequest { act, signature })).unwrap();
     }
