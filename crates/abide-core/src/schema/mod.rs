@@ -351,10 +351,18 @@ impl Schema {
         u16::try_from(found).ok().map(MutationIx)
     }
 
-    /// Whether one of its rules acts, so that its objects need a behaviour.
+    /// The actions that rules name, each once, with the first rule that names it: in the order of evaluation.
     #[must_use]
-    pub fn has_acts(&self) -> bool {
-        self.rules.iter().any(|rule| matches!(rule.then, Step::Act(_)))
+    pub fn actions(&self) -> Vec<(RuleIx, &Arc<str>)> {
+        let mut actions: Vec<(RuleIx, &Arc<str>)> = Vec::new();
+        for (rule, ix) in self.rules.iter().zip(0..) {
+            if let Step::Act(name) = &rule.then
+                && actions.iter().all(|(_, known)| *known != name)
+            {
+                actions.push((RuleIx(ix), name));
+            }
+        }
+        actions
     }
 
     /// The rule of that name.

@@ -141,7 +141,7 @@ impl World {
         let mut values: Vec<_> = values.iter().map(value).collect();
         values.sort_by_key(|(slot, _)| *slot);
         self.frame.clear(self.clock);
-        let behaviour = schema.has_acts().then_some(BEHAVIOUR);
+        let behaviour = (!schema.actions().is_empty()).then_some(BEHAVIOUR);
         let beginning = Beginning { id: id.into(), schema: Arc::clone(schema), behaviour, policy, values };
         self.engine.begin_object(beginning, &mut self.frame)?;
         self.take_frame(false);
@@ -151,7 +151,7 @@ impl World {
     /// Makes a schema known.
     pub(crate) fn know(&mut self, schema: &Arc<Schema>) {
         self.frame.clear(self.clock);
-        let behaviour = schema.has_acts().then_some(BEHAVIOUR);
+        let behaviour = (!schema.actions().is_empty()).then_some(BEHAVIOUR);
         self.engine.know(Arc::clone(schema), behaviour, &mut self.frame);
         self.take_frame(false);
     }
