@@ -528,9 +528,11 @@ impl Host {
             self.engine.tick(clock, &mut self.inbox, cursors, paused_since, &*self.guest, &mut self.frame);
         let effects =
             self.frame.effects.iter().filter_map(|(object, seq)| self.effect(*object, *seq)).collect();
-        let log = self.frame.log.drain(..).filter_map(|(number, line)| {
-            Some((Arc::clone(&self.engine.by_number(number)?.id), line))
-        });
+        let log = self
+            .frame
+            .log
+            .drain(..)
+            .filter_map(|(number, line)| Some((Arc::clone(&self.engine.by_number(number)?.id), line)));
         let log = log.collect();
         let (acts, denials) = (self.frame.acts, self.frame.denials);
         Ticked { clock, records: self.frame.entries.len(), acts, denials, verdicts, effects, log }

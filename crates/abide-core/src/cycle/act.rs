@@ -8,7 +8,7 @@ use super::{Cycle, subject};
 use crate::admission::{Denial, Request, admit, denial};
 use crate::guest::{Act, ActError, ActSpawn, ActStep, Fault, STEPS_MAX, Wake};
 use crate::record::{Caller, Code, Denied, Event, Mutated, Place};
-use crate::schema::{MutationIx, RuleIx};
+use crate::schema::{MutationIx, RuleIx, Schema};
 use crate::value::Value;
 
 /// Most characters of a guest's words that a record takes.
@@ -26,10 +26,11 @@ impl Cycle<'_> {
     /// Calls an action of the behaviour. Each step sees the memory that those before it left; a denial drops them all.
     pub(super) fn act_behaviour(&mut self, ix: RuleIx, action: &str) {
         let attempts = self.attempts(ix);
-        let steps = match self.call(ix, action, attempts).and_then(well_formed) {
-            Ok(steps) => steps,
-            Err(error) => return self.deny_act(ix, 0, &error),
-        };
+        let steps =
+            match self.call(ix, action, attempts).and_then(|steps| well_formed(&self.object.schema, steps)) {
+                Ok(steps) => steps,
+                Err(error) => return self.deny_act(ix, 0, &error),
+            };
         if steps.is_empty() {
             self.record(Event::Idle(ix));
             return;
@@ -117,11 +118,16 @@ impl Cycle<'_> {
     }
 }
 
-/// At most [`STEPS_MAX`] steps, of which the last alone sleeps, asks for a retry or ends the object.
-fn well_formed(steps: Vec<ActStep>) -> Result<Vec<ActStep>, ActError> {
+/// At most [`STEPS_MAX`] steps of the schema's mutations, of which the last alone sleeps, asks for a retry or ends the
+/// object.
+fn well_formed(schema: &Schema, steps: Vec<ActStep>) -> Result<Vec<ActStep>, ActError> {
     let answer = |message: String| Err(ActError { fault: Fault::Answer, message });
     if steps.len() > STEPS_MAX {
         return answer(format!("the act answers with {} steps; at most {STEPS_MAX} are done", steps.len()));
+    }
+    let lacks = |step: &ActStep| matches!(step, ActStep::Mutate { mutation, .. } if schema.mutations.len() <= usize::from(mutation.0));
+    if let Some(at) = steps.iter().position(lacks) {
+        return answer(format!("step {at} asks for a mutation that the schema lacks"));
     }
     let ends = |step: &ActStep| matches!(step, ActStep::Sleep(_) | ActStep::Retry | ActStep::Terminate);
     match steps.iter().position(ends) {

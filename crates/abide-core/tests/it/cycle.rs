@@ -1,5 +1,6 @@
 //! The cycle, paragraph by paragraph of what a tick is: inspect, evaluate, act, record.
 
+mod acts;
 mod denials;
 mod effects;
 mod inbox;

@@ -144,9 +144,9 @@ fn a_snapshot_of_another_version_or_a_damaged_one_is_refused() {
     let restored = Engine::restore(&bytes).unwrap();
     assert_eq!(restored.snapshot(), bytes);
     let mut newer = bytes.clone();
-    assert_eq!(newer[1], 1, "the version stands first");
-    newer[1] = 2;
-    assert_eq!(Engine::restore(&newer).unwrap_err(), DecodeError::Version(2));
+    assert_eq!(newer[1], 2, "the version stands first");
+    newer[1] = 3;
+    assert_eq!(Engine::restore(&newer).unwrap_err(), DecodeError::Version(3));
     for length in 0..bytes.len() {
         assert!(Engine::restore(&bytes[..length]).is_err(), "cut at {length}");
     }

@@ -481,6 +481,7 @@ fn rule(schema: &Schema, ix: RuleIx) -> &str {
 
 fn caller(caller: &Caller, ix: Option<RuleIx>, schema: &Schema) -> String {
     match (caller, ix) {
+        (Caller::Behaviour, Some(ix)) => format!("behaviour {}", rule(schema, ix)),
         (_, Some(ix)) => format!("rule {}", rule(schema, ix)),
         (Caller::SafeState, _) => "safe_state".to_owned(),
         (caller, _) => caller.kind().name().to_owned(),

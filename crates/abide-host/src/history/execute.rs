@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use abide_core::admission::{
-    self, OperatorAct, OperatorRequest, Request, Subject, admit, check_signature,
-};
+use abide_core::admission::{self, OperatorAct, OperatorRequest, Request, Subject, admit, check_signature};
 use abide_core::clock::Clock;
 use abide_core::cycle::{Child, Cycle, Input, World};
 use abide_core::frame::Frame;
@@ -106,7 +104,8 @@ impl<'a> Executor<'a> {
             }
         }
         let guest = AsRecorded { guest: self.guest, outcome: machine_fault(links) };
-        let mut cycle = Cycle::new(&mut object, clock, World { schemas: &schemas, guest: &guest }, &mut self.frame);
+        let mut cycle =
+            Cycle::new(&mut object, clock, World { schemas: &schemas, guest: &guest }, &mut self.frame);
         for (record, _) in links {
             if !feed(&mut cycle, record) {
                 break;
@@ -163,11 +162,7 @@ impl<'a> Executor<'a> {
     }
 
     /// The schemas that a child could have in the tick of these records, by name.
-    fn schemas(
-        &mut self,
-        live: &Object,
-        links: &[Link],
-    ) -> Result<BTreeMap<Arc<str>, Known>, HostError> {
+    fn schemas(&mut self, live: &Object, links: &[Link]) -> Result<BTreeMap<Arc<str>, Known>, HostError> {
         let mut names = BTreeMap::new();
         let (Some((first, _)), true) = (links.first(), spawns(&live.schema)) else { return Ok(names) };
         if self.known.is_none() {

@@ -61,8 +61,7 @@ fn operate(context: &mut Context, id: &str, act: OperatorAct) -> Result<Answer, 
     let view = context.view()?;
     let object = ask::object(&view, id)?;
     let counter = next_counter(&keys, object);
-    let signature =
-        keys.sign_as_operator(&act.signed_bytes(object.genesis, counter), counter)?;
+    let signature = keys.sign_as_operator(&act.signed_bytes(object.genesis, counter), counter)?;
     let body = json!({ "op": act.name(), "object": id, "signature": signature_json(&signature) });
     let answer = context.ask(&keys, &body)?;
     ask::tell(context, id, answer)

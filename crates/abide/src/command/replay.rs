@@ -37,7 +37,8 @@ impl Replay {
     pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
         let view = context.view()?;
         let object = ask::object(&view, &self.object)?;
-        let replayed = history::replay(&view, object, self.at, self.execute.then_some(&abide_core::guest::NoGuest))?;
+        let replayed =
+            history::replay(&view, object, self.at, self.execute.then_some(&abide_core::guest::NoGuest))?;
         let answer = Answer::of(replayed.agrees());
         let out = &mut context.out;
         if out.json() {

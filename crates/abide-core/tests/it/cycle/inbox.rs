@@ -51,7 +51,7 @@ fn objects_take_their_turns_in_the_order_of_their_genesis_and_inputs_in_theirs()
 fn an_input_for_nobody_does_not_keep_others_from_theirs() {
     use abide_core::engine::Arrival;
     use abide_core::frame::Frame;
-use abide_core::guest::NoGuest;
+    use abide_core::guest::NoGuest;
 
     let mut world = World::new(LAB);
     let ask = world.request("o", "x", &json!({ "v": 1 }), Caller::Observation("s".into()));
@@ -61,8 +61,14 @@ use abide_core::guest::NoGuest;
     let clock = Clock { tick: 1, time: Timestamp(S) };
     // The first tick gives every object a turn; the second only those who have something to do.
     world.engine.tick(clock, &mut Vec::new(), Vec::new(), None, &NoGuest, &mut frame);
-    let verdicts =
-        world.engine.tick(clock.next(Timestamp(2 * S)), &mut arrivals, Vec::new(), None, &NoGuest, &mut frame);
+    let verdicts = world.engine.tick(
+        clock.next(Timestamp(2 * S)),
+        &mut arrivals,
+        Vec::new(),
+        None,
+        &NoGuest,
+        &mut frame,
+    );
     assert_eq!(verdicts, [(2, Verdict::Recorded(1))]);
     assert!(arrivals.is_empty());
 }

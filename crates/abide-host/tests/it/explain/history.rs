@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use abide_core::guest::{Guest, NoGuest};
 use abide_core::record::Event;
 use abide_host::history::{At, ReplayError, differences, replay};
 use abide_host::view::View;
@@ -13,7 +14,7 @@ use super::scenario::{
 fn agree(name: &str, run: &Run) {
     let view = run.view();
     for object in view.engine().objects() {
-        let done = replay(&view, object, None, true).unwrap();
+        let done = replay(&view, object, None, Some(&NoGuest)).unwrap();
         assert_eq!(done.problems, [], "{name}: {} {:#?}", object.id, lineage(&view, &object.id));
         assert_eq!(done.live_equal, Some(true), "{name}: {}", object.id);
         assert_eq!(
@@ -59,7 +60,7 @@ fn a_state_at_any_record_is_the_fold_up_to_it() {
     let view = run.view();
     let object = view.object("lamp").unwrap();
     for (seq, record) in (0..).zip(lineage(&view, "lamp")) {
-        for execute in [false, true] {
+        for execute in [None, Some(&NoGuest as &dyn Guest)] {
             let done = replay(&view, object, Some(At::Seq(seq)), execute).unwrap();
             assert_eq!(done.records, seq + 1);
             assert_eq!(done.problems, [], "record {seq}");
@@ -74,12 +75,12 @@ fn a_state_at_a_time_counts_the_records_of_that_time() {
     let run = lamp();
     let view = run.view();
     let object = view.object("lamp").unwrap();
-    let at_two = replay(&view, object, Some(At::Time(at(2))), true).unwrap();
+    let at_two = replay(&view, object, Some(At::Time(at(2))), Some(&NoGuest)).unwrap();
     assert_eq!((at_two.records, &at_two.state["memory"]["lux"]), (2, &400.0.into()));
     assert_eq!(at_two.state["status"], "active");
-    let before = replay(&view, object, Some(At::Time(at(1))), true).unwrap();
+    let before = replay(&view, object, Some(At::Time(at(1))), Some(&NoGuest)).unwrap();
     assert_eq!((before.records, &before.state["gaps"]), (1, &serde_json::json!(["lux"])));
-    let done = replay(&view, object, Some(At::Time(at(9_999))), false).unwrap();
+    let done = replay(&view, object, Some(At::Time(at(9_999))), None).unwrap();
     assert_eq!((done.live_equal, done.executed), (Some(true), None));
 }
 
@@ -89,12 +90,12 @@ fn a_place_that_is_not_there_is_an_error() {
     let view = run.view();
     let object = view.object("lamp").unwrap();
     let length = object.length;
-    let error = replay(&view, object, Some(At::Seq(length)), false).unwrap_err();
+    let error = replay(&view, object, Some(At::Seq(length)), None).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("`lamp` has no record {length}: its records are 0 to {}", length - 1)
     );
-    let error = replay(&view, object, Some(At::Time(at(-1))), true).unwrap_err();
+    let error = replay(&view, object, Some(At::Time(at(-1))), Some(&NoGuest)).unwrap_err();
     assert!(matches!(error, ReplayError::Time { .. }));
     assert_eq!(
         error.to_string(),
@@ -114,7 +115,7 @@ fn rules_run_again_find_what_is_missing_and_what_was_added() {
         dropped |= lie;
         if lie { Lie::Drop } else { Lie::Keep }
     }));
-    let done = replay(&view, view.object("lamp").unwrap(), None, true).unwrap();
+    let done = replay(&view, view.object("lamp").unwrap(), None, Some(&NoGuest)).unwrap();
     assert_eq!(done.live_equal, Some(true), "the fold alone agrees");
     let told = done.problems.first().unwrap().to_string();
     assert!(
@@ -138,7 +139,7 @@ fn rules_run_again_find_what_is_missing_and_what_was_added() {
             _ => Lie::Keep,
         }
     }));
-    let done = replay(&quiet, quiet.object("lamp").unwrap(), None, true).unwrap();
+    let done = replay(&quiet, quiet.object("lamp").unwrap(), None, Some(&NoGuest)).unwrap();
     let told = done.problems.first().unwrap().to_string();
     assert!(told.contains("run again, the tick ends before it"), "{told}");
     assert!(!done.agrees());
@@ -164,9 +165,9 @@ fn a_family_is_held_to_one_another() {
         }
     });
     let view = View::open_disk(Arc::new(disk), None).unwrap();
-    let done = replay(&view, view.object("parent").unwrap(), None, true).unwrap();
+    let done = replay(&view, view.object("parent").unwrap(), None, Some(&NoGuest)).unwrap();
     assert!(!done.problems.is_empty());
     let child = view.engine().objects().iter().find(|object| object.parent.is_some()).unwrap();
-    let done = replay(&view, child, None, true).unwrap();
+    let done = replay(&view, child, None, Some(&NoGuest)).unwrap();
     assert!(done.problems[0].what.contains("has no record"), "{:#?}", done.problems);
 }

@@ -1,6 +1,7 @@
 //! A law: whatever happens to a host, its log replays, executes and verifies to what the host itself holds.
 
 use abide_core::admission::OperatorAct;
+use abide_core::guest::NoGuest;
 use abide_core::record::OutcomeStatus;
 use abide_host::history::{differences, replay};
 use abide_host::verify::verify_disk;
@@ -97,7 +98,7 @@ proptest! {
         prop_assert_eq!(&verified.problems, &[]);
         let view = run.view();
         for object in view.engine().objects() {
-            let done = replay(&view, object, None, true).unwrap();
+            let done = replay(&view, object, None, Some(&NoGuest)).unwrap();
             prop_assert_eq!(&done.problems, &[], "{:#?}", super::scenario::lineage(&view, &object.id));
             prop_assert_eq!((done.live_equal, done.executed), (Some(true), Some(object.length)));
             let live = run.host.engine().object(&object.id).unwrap();

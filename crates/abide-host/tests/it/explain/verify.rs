@@ -188,6 +188,7 @@ fn whoever_asked_and_what_it_cost_is_held_to_the_law() {
                     schema(super::scenario::SPENDER).memory.slot("done").unwrap(),
                 );
                 record.event = Event::Mutation(abide_core::record::Mutated {
+                    step: None,
                     mutation: work,
                     caller: Caller::Rule,
                     rule,

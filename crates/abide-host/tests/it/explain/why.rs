@@ -149,7 +149,7 @@ rules:
     assert_eq!(unready.record.unwrap()["seq"], 2);
     let view = run.view();
     let object = view.object("two").unwrap();
-    let begun = replay(&view, object, Some(At::Seq(0)), false).unwrap().state["changed_at"]
+    let begun = replay(&view, object, Some(At::Seq(0)), None).unwrap().state["changed_at"]
         .as_str()
         .unwrap()
         .parse()
