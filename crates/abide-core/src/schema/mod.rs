@@ -351,6 +351,20 @@ impl Schema {
         u16::try_from(found).ok().map(MutationIx)
     }
 
+    /// The actions that rules name, each once, with the first rule that names it: in the order of evaluation.
+    #[must_use]
+    pub fn actions(&self) -> Vec<(RuleIx, &Arc<str>)> {
+        let mut actions: Vec<(RuleIx, &Arc<str>)> = Vec::new();
+        for (rule, ix) in self.rules.iter().zip(0..) {
+            if let Step::Act(name) = &rule.then
+                && actions.iter().all(|(_, known)| *known != name)
+            {
+                actions.push((RuleIx(ix), name));
+            }
+        }
+        actions
+    }
+
     /// The rule of that name.
     #[must_use]
     pub fn rule(&self, name: &str) -> Option<RuleIx> {

@@ -5,7 +5,7 @@ mod canonical;
 mod fields;
 
 use abide_core::document::{Diagnostic, Severity, line_column};
-use abide_core::schema::Schema;
+use abide_core::schema::{RuleIx, Schema};
 
 pub(crate) const FROST_GUARD: &str = include_str!("schema/good/frost-guard.yaml");
 pub(crate) const EVERYTHING: &str = include_str!("schema/good/everything.yaml");
@@ -63,6 +63,23 @@ fn renderings() {
     insta::assert_snapshot!("yaml", schema.to_yaml());
     insta::assert_json_snapshot!("json_schema", schema.json_schema());
     insta::assert_json_snapshot!("tools", load(FROST_GUARD).tools());
+}
+
+#[test]
+fn rules_name_actions_and_the_schema_lists_each_once() {
+    let acting = FROST_GUARD.replace(
+        "safe_state:",
+        "  - { name: plan, when: self.fuel > 3, every: 1h, then: { act: plan_b } }
+  - { name: first, when: self.fuel > 4, priority: 1, then: { act: look-around } }
+  - { name: again, when: self.fuel > 5, then: { act: plan_b } }
+safe_state:",
+    );
+    let schema = load(&acting);
+    let name = |ix: RuleIx| &*schema.rules[usize::from(ix.0)].name;
+    let actions: Vec<_> = schema.actions().into_iter().map(|(ix, action)| (name(ix), &**action)).collect();
+    assert_eq!(actions, [("first", "look-around"), ("plan", "plan_b")]);
+    assert_eq!(load(&schema.to_yaml()).digest, schema.digest);
+    assert_eq!(Schema::from_canonical(&schema.canonical).unwrap().digest, schema.digest);
 }
 
 /// `{ fuel: max(self.fuel - 3, 0.0) }`, as anyone would write it.

@@ -127,11 +127,28 @@ fn read_object(reader: &mut Reader<'_>, schemas: &mut Schemas<'_>) -> Option<Obj
         Some((schemas.load(&path, &node.span, out), path, node.span.clone()))
     });
     let loaded = schema.as_ref().and_then(|(schema, ..)| schema.as_deref());
+    if let (Some(acting), Some((.., span))) = (loaded.and_then(acting), &schema) {
+        out.error(span.clone(), acting, ACTING_HELP);
+    }
     let items = properties.list("objects").unwrap_or_default();
     let objects = items.iter().filter_map(|item| read_object_spec(item, loaded, out)).collect();
     properties.finish();
     let (schema, schema_path, schema_span) = schema?;
     Some(ObjectPart { schema_path, schema_span, schema, objects })
+}
+
+/// What to do about [`acting`].
+pub const ACTING_HELP: &str = "let the rule ask for a mutation instead: `then: { mutate: NAME }`";
+
+/// Why objects of a schema cannot run: the first of its rules that needs a behaviour.
+#[must_use]
+pub fn acting(schema: &Schema) -> Option<String> {
+    let (ix, action) = schema.actions().into_iter().next()?;
+    let rule = schema.rules.get(usize::from(ix.0))?;
+    Some(format!(
+        "rule `{}` acts by a behaviour (`act: {action}`), and this version loads none: a coming one does",
+        rule.name
+    ))
 }
 
 fn read_object_spec(node: &Node, schema: Option<&Schema>, out: &Diagnostics) -> Option<At<ObjectSpec>> {

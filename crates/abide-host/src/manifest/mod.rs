@@ -23,6 +23,7 @@ use abide_core::value::Value;
 
 use crate::source::{Mode, Source};
 
+pub use component::{ACTING_HELP, acting};
 pub use target::{TargetConfig, TargetKind};
 
 /// Longest id of an object, in bytes.

@@ -217,6 +217,16 @@ fn every_fault_of_components_is_said_at_once() {
 }
 
 #[test]
+fn a_rule_that_needs_a_behaviour_is_refused() {
+    let acting = format!("{TANK}rules: [ {{ name: plan, when: self.level > 3, then: {{ act: plan }} }} ]\n");
+    let manifest =
+        manifest("\n    - { name: t, type: object, properties: { schema: tank.yaml, objects: [a] } }\n");
+    let loaded = load_with(&manifest, &[("tank.yaml", &acting)]);
+    assert!(loaded.application.is_none());
+    insta::assert_snapshot!(said(&loaded));
+}
+
+#[test]
 fn every_fault_of_links_is_said_at_once() {
     let components = "
     - name: tanks

@@ -49,6 +49,20 @@ fn stores_that_are_not_there() {
 }
 
 #[test]
+fn a_schema_that_needs_a_behaviour() {
+    let sandbox = Sandbox::with_tank();
+    let acting = sandbox.read("tank/tank.yaml").replace(
+        "\nrules:\n",
+        "\nrules:\n  - { name: plan, when: self.level > 1, every: 1h, then: { act: plan } }\n",
+    );
+    sandbox.write("tank/tank.yaml", &acting);
+    sandbox.abide(&["check", "tank/tank.yaml"]).yes();
+    snapshot("behaviour_of_a_manifest", &sandbox.abide(&["run", "tank"]).text());
+    snapshot("behaviour_of_a_schema", &sandbox.abide(&["run", "tank/tank.yaml"]).text());
+    assert!(!sandbox.store("tank").exists(), "nothing was begun");
+}
+
+#[test]
 fn sources_that_do_not_fit() {
     let sandbox = Sandbox::with_tank();
     let said = |name: &str, args: &[&str]| snapshot(name, &sandbox.abide(args).text());

@@ -110,14 +110,11 @@ fn step(
         ["retry"] => empty(&mut reader, "retry").map(|()| Step::Retry),
         ["terminate"] => empty(&mut reader, "terminate").map(|()| Step::Terminate),
         ["act"] => {
-            let place = reader.optional("act").map_or_else(|| reader.place(), |node| node.span.clone());
-            let help = "name a mutation instead: `{ mutate: NAME }`";
-            out.error(
-                place,
-                "an act needs a behaviour, and this version loads none: a coming one does",
-                help,
-            );
-            None
+            let action = reader.required("act").zip(reader.text("act"));
+            if let Some((node, name)) = action {
+                check_label(node, name, "an action", out);
+            }
+            action.map(|(_, name)| Step::Act(name.into()))
         }
         [] => {
             out.error(reader.place(), "this is no step", format!("a step is one of {}", listed(&STEPS)));

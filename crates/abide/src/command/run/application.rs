@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use abide_core::document::nearest;
+use abide_core::document::{Diagnostic, Severity, nearest};
 use abide_core::schema::Schema;
 use abide_core::time::Span;
 use abide_host::manifest::{
-    Application, OBJECT_ID_BYTES_MAX, ObjectComponent, ObjectSpec, Report, TICK_DEFAULT,
+    ACTING_HELP, Application, OBJECT_ID_BYTES_MAX, ObjectComponent, ObjectSpec, Report, TICK_DEFAULT, acting,
 };
 use abide_host::source::Input;
 
@@ -61,10 +61,15 @@ pub(super) fn choose(given: &Given<'_>) -> Result<Chosen, CommandError> {
 
 /// An application of the objects of one schema, without sources.
 fn of_schema(written: &Written, ids: &[String]) -> Result<Chosen, CommandError> {
-    let (schema, diagnostics) = match Schema::load(&written.text) {
+    let (mut schema, mut diagnostics) = match Schema::load(&written.text) {
         Ok((schema, warnings)) => (Some(Arc::new(schema)), warnings),
         Err(errors) => (None, errors),
     };
+    if let Some(message) = schema.as_deref().and_then(acting) {
+        let help = Some(ACTING_HELP.to_owned());
+        diagnostics.push(Diagnostic { severity: Severity::Error, message, help, span: None });
+        schema = None;
+    }
     let mut reports = Vec::new();
     if !diagnostics.is_empty() {
         reports.push(Report { file: written.name.clone(), text: written.text.clone(), diagnostics });
