@@ -24,3 +24,4 @@ pub mod state;
 pub mod template;
 pub mod time;
 pub mod value;
+pub mod wit;

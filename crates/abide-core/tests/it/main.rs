@@ -8,4 +8,5 @@ mod expressions;
 mod laws;
 mod records;
 mod schema;
+mod wit;
 mod world;

@@ -16,6 +16,7 @@ mod schema;
 mod show;
 mod verify;
 mod why;
+mod wit;
 
 use clap::{Parser, Subcommand};
 
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Ls(list::List),
     Show(show::Show),
     Schema(schema::ShowSchema),
+    Wit(wit::ShowWit),
     Observe(observe::Observe),
     Mutate(mutate::Mutate),
     Release(operate::Release),
@@ -77,6 +79,7 @@ impl Command {
             Self::Ls(command) => command.run(context),
             Self::Show(command) => command.run(context),
             Self::Schema(command) => command.run(context),
+            Self::Wit(command) => command.run(context),
             Self::Observe(command) => command.run(context),
             Self::Mutate(command) => command.run(context),
             Self::Release(command) => command.run(context),

@@ -45,19 +45,7 @@ enum Format {
 
 impl ShowSchema {
     pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
-        let path = PathBuf::from(&self.of);
-        let schema = if path.is_file() || self.of == "-" {
-            let written = Written::read(&path)?;
-            let Some(schema) = load(&written, context)? else { return Ok(Answer::No) };
-            schema
-        } else if looks_like_a_file(&path) {
-            return Err(
-                CommandError::environment(format!("there is no file `{}`", self.of)).help("check the path")
-            );
-        } else {
-            let view = context.view()?;
-            Arc::clone(&ask::object(&view, &self.of)?.schema)
-        };
+        let Some(schema) = schema_of(&self.of, context)? else { return Ok(Answer::No) };
         let out = &mut context.out;
         match self.format {
             Format::JsonSchema => out.json_pretty(&schema.json_schema())?,
@@ -67,6 +55,20 @@ impl ShowSchema {
         }
         Ok(Answer::Yes)
     }
+}
+
+/// The schema of a file, or the one in force for an object; none where the file has errors, which are told.
+pub(super) fn schema_of(named: &str, context: &mut Context) -> Result<Option<Arc<Schema>>, CommandError> {
+    let path = PathBuf::from(named);
+    if path.is_file() || named == "-" {
+        return load(&Written::read(&path)?, context);
+    }
+    if looks_like_a_file(&path) {
+        let error = CommandError::environment(format!("there is no file `{named}`"));
+        return Err(error.help("check the path"));
+    }
+    let view = context.view()?;
+    Ok(Some(Arc::clone(&ask::object(&view, named)?.schema)))
 }
 
 /// The schema of a file; none where it has errors, which are told.

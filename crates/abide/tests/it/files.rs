@@ -1,4 +1,4 @@
-//! `new`, `check`, `schema`, `keys`, `completions`: what needs no store.
+//! `new`, `check`, `schema`, `wit`, `keys`, `completions`: what needs no store.
 
 use crate::support::{Sandbox, snapshot};
 
@@ -124,6 +124,50 @@ fn a_schema_has_three_other_forms() {
 }
 
 #[test]
+fn a_schema_has_a_world() {
+    let sandbox = Sandbox::with_run_tank();
+    let printed = sandbox.abide(&["wit", "tank/tank.yaml"]).yes().out;
+    assert!(
+        printed.contains("\nworld behaviour {") && printed.contains("\npackage schema:tank@"),
+        "{printed}"
+    );
+    assert_eq!(sandbox.abide(&["wit", "tank"]).yes().out, printed, "of an object and of its file");
+    let json = sandbox.abide(&["wit", "tank", "--json"]).yes().json();
+    assert_eq!(
+        (json["world"].as_str(), json["package"].as_str()),
+        (Some(&*printed), Some("schema:tank@1.0.0"))
+    );
+    assert!(json["dependencies"]["wasi-config"].as_str().unwrap().contains("interface store"));
+
+    snapshot("wit_folder", &sandbox.abide(&["wit", "tank/tank.yaml", "-o", "guest/wit"]).text());
+    assert_eq!(sandbox.read("guest/wit/world.wit"), printed);
+    assert!(sandbox.read("guest/wit/deps/abide-object/package.wit").contains("package abide:object@0.1.0;"));
+    sandbox.write("guest/wit/world.wit", &printed.replace("world behaviour", "world other"));
+    let again = sandbox.abide(&["wit", "tank", "-o", "guest/wit", "--json"]).yes().json();
+    assert_eq!(
+        (again["folder"].as_str(), again["files"][0].as_str()),
+        (Some("guest/wit"), Some("world.wit"))
+    );
+    assert_eq!(sandbox.read("guest/wit/world.wit"), printed, "what it wrote it replaces");
+    sandbox.write("guest/wit/world.wit", "package my:own;\n");
+    snapshot("wit_not_its_own", &sandbox.abide(&["wit", "tank", "-o", "guest/wit"]).text());
+    assert_eq!(sandbox.read("guest/wit/world.wit"), "package my:own;\n");
+}
+
+#[test]
+fn a_world_needs_a_schema() {
+    let sandbox = Sandbox::with_tank();
+    sandbox.write("bad.yaml", BAD_SCHEMA);
+    sandbox.write("file", "");
+    snapshot("wit_missing", &sandbox.abide(&["wit", "tnk.yaml"]).text());
+    snapshot("wit_manifest", &sandbox.abide(&["wit", "tank/app.yaml"]).text());
+    snapshot("wit_bad", &sandbox.abide(&["wit", "bad.yaml", "-o", "wit"]).text());
+    assert!(!sandbox.path("wit").exists(), "nothing was written");
+    let onto_a_file = sandbox.abide(&["wit", "tank/tank.yaml", "-o", "file"]);
+    assert_eq!(onto_a_file.code, Some(3), "{}", onto_a_file.text());
+}
+
+#[test]
 fn keys_are_made_once_and_kept_to_their_owner() {
     use std::os::unix::fs::PermissionsExt as _;
     let sandbox = Sandbox::new();
@@ -150,6 +194,7 @@ fn help_and_completions_are_there_for_every_command() {
         "ls",
         "show",
         "schema",
+        "wit",
         "observe",
         "mutate",
         "release",
