@@ -65,6 +65,14 @@ pub enum BeginError {
         /// What is wrong with it.
         reason: Reason,
     },
+    /// The schema has acts and there is no behaviour, or the other way round.
+    #[error("object `{id}`: {what}")]
+    Behaviour {
+        /// The object.
+        id: Arc<str>,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// No more numbers.
     #[error("a host holds at most 4,294,967,295 objects")]
     Full,
@@ -265,6 +273,14 @@ impl Engine {
         }
         if self.numbers.contains_key(id) {
             return Err(BeginError::Exists(Arc::clone(id)));
+        }
+        let what = match (schema.actions().is_empty(), beginning.behaviour) {
+            (false, None) => Some("its schema has acts, so it needs a behaviour: give it a component"),
+            (true, Some(_)) => Some("its schema has no acts, so nothing would call its behaviour"),
+            _ => None,
+        };
+        if let Some(what) = what {
+            return Err(BeginError::Behaviour { id: Arc::clone(id), what });
         }
         check_first_values(schema, values, self.clock.time)
             .map_err(|reason| BeginError::Value { id: Arc::clone(id), reason })

@@ -3,24 +3,61 @@
 //! The core does not know what runs a behaviour. Whatever does must be a function of the [`Act`]: the same act has the same
 //! answer on every machine, but for what a machine may run out of.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use minicbor::{Decoder, Encoder};
+
+use crate::codec::{self, DecodeError, put};
 use crate::record::Hash;
 use crate::schema::{Micro, MutationIx, Schema};
 use crate::time::{Span, Timestamp};
-use crate::value::Value;
+use crate::value::{Value, key_order};
 
 /// Most steps that an act may answer with.
 pub const STEPS_MAX: usize = 64;
 
 /// A behaviour in force: the component, and the configuration it sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Behaviour {
     /// SHA-256 of the component's bytes.
     pub component: Hash,
     /// SHA-256 of its named values, in the form of [`config_bytes`].
     pub config: Hash,
+}
+
+/// The named values of a behaviour's configuration in the form that is digested: core deterministic CBOR, a map of text to
+/// text.
+#[must_use]
+pub fn config_bytes(config: &BTreeMap<String, String>) -> Vec<u8> {
+    let mut entries: Vec<_> = config.iter().collect();
+    entries.sort_by(|a, b| key_order(a.0, b.0));
+    let mut bytes = Vec::new();
+    let mut e = Encoder::new(&mut bytes);
+    put(e.map(entries.len() as u64));
+    for (name, value) in entries {
+        put(e.str(name));
+        put(e.str(value));
+    }
+    bytes
+}
+
+/// The named values that [`config_bytes`] wrote.
+///
+/// # Errors
+/// When the bytes are not in its form.
+pub fn config_from_bytes(bytes: &[u8]) -> Result<BTreeMap<String, String>, DecodeError> {
+    let mut d = Decoder::new(bytes);
+    let value = codec::decode_any(&mut d)?;
+    codec::end(&d)?;
+    let not_text = DecodeError { at: 0, what: "a configuration is a map of text to text" };
+    let Value::Map(entries) = value else { return Err(not_text) };
+    let named = entries.iter().map(|(name, value)| match value {
+        Value::Str(text) => Ok((name.to_string(), text.to_string())),
+        _ => Err(not_text.clone()),
+    });
+    named.collect()
 }
 
 /// Runs acts.

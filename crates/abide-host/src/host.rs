@@ -8,17 +8,18 @@ use abide_core::clock::Clock;
 use abide_core::cycle::{Input, Verdict};
 use abide_core::engine::{Arrival, BeginError, Beginning, Engine, FoldError};
 use abide_core::frame::Frame;
-use abide_core::guest::{Behaviour, Guest, LogLine, NoGuest};
+use abide_core::guest::{Behaviour, LogLine};
 use abide_core::policy::Policy;
 use abide_core::record::HostGenesis;
 use abide_core::schema::Schema;
 use abide_core::time::Timestamp;
 use abide_store::{
-    AppendError, Commit, Disk, Entry, FileDisk, Frames, Log, LogOptions, LogReader, OpenError, Position,
-    ReadError, Snapshot, SnapshotError,
+    AppendError, BlobError, Commit, Disk, Entry, FileDisk, Frames, Log, LogOptions, LogReader, OpenError,
+    Position, ReadError, Snapshot, SnapshotError,
 };
 
 use crate::ask::{AskError, observation};
+use crate::behaviour::{Behaviours, Compiler};
 use crate::effect;
 use crate::flusher::Flusher;
 use crate::keys::{Keys, KeysError};
@@ -58,6 +59,9 @@ pub enum HostError {
     /// An object cannot begin.
     #[error(transparent)]
     Begin(#[from] BeginError),
+    /// A component cannot be kept in the store.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
     /// An observation names what is not there.
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -143,7 +147,7 @@ pub struct Ticked {
 /// ```
 pub struct Host {
     engine: Engine,
-    guest: Arc<dyn Guest + Send + Sync>,
+    behaviours: Arc<Behaviours>,
     frame: Frame,
     /// Stands before the log: its work ends before the log gives up the store's lock.
     flusher: Option<Flusher>,
@@ -251,8 +255,8 @@ impl Host {
         let unsnapped = usize::try_from(recovered.records).unwrap_or(usize::MAX);
         Self {
             shown: engine.clock(),
+            behaviours: Arc::new(Behaviours::new(log.blobs(), Arc::default())),
             engine,
-            guest: Arc::new(NoGuest),
             frame,
             log,
             inbox: Vec::new(),
@@ -285,9 +289,15 @@ impl Host {
         &self.log
     }
 
-    /// What runs acts from here on. Without one, each act is a denial.
-    pub fn set_guest(&mut self, guest: Arc<dyn Guest + Send + Sync>) {
-        self.guest = guest;
+    /// The behaviours beside its log.
+    #[must_use]
+    pub fn behaviours(&self) -> &Behaviours {
+        &self.behaviours
+    }
+
+    /// Compiles components with that compiler from here on, so that compiled ones may be kept.
+    pub fn set_compiler(&mut self, compiler: Arc<Compiler>) {
+        self.behaviours = Arc::new(Behaviours::new(self.log.blobs(), compiler));
     }
 
     /// Evaluates every rule of every object at every tick: see [`Engine::evaluate_all`].
@@ -524,8 +534,14 @@ impl Host {
     ) -> Ticked {
         let clock = self.engine.clock().next(time);
         self.waiting.fill(0);
-        let verdicts =
-            self.engine.tick(clock, &mut self.inbox, cursors, paused_since, &*self.guest, &mut self.frame);
+        let verdicts = self.engine.tick(
+            clock,
+            &mut self.inbox,
+            cursors,
+            paused_since,
+            &*self.behaviours,
+            &mut self.frame,
+        );
         let effects =
             self.frame.effects.iter().filter_map(|(object, seq)| self.effect(*object, *seq)).collect();
         let log = self

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use abide_core::object::Object;
 use abide_core::policy::Operator;
 use abide_core::record::{Hash, HostGenesis, Signature};
 use abide_store::{LogSigner, LogVerifier};
@@ -170,6 +171,12 @@ impl Keys {
     pub fn sign_as_operator(&self, bytes: &[u8], counter: u64) -> Result<Signature, KeysError> {
         let signature = self.sign("operator.nk", &self.operator, bytes)?;
         Ok(Signature { name: OPERATOR.into(), key: self.operator_key, counter, signature })
+    }
+
+    /// A counter for the operator's next signature over an act on an object: above the last one recorded.
+    #[must_use]
+    pub fn next_counter(&self, object: &Object) -> u64 {
+        object.state.counters.get(&self.operator_key).map_or(1, |last| last.saturating_add(1))
     }
 
     fn sign(&self, file: &str, pair: &KeyPair, bytes: &[u8]) -> Result<[u8; 64], KeysError> {

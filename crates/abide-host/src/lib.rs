@@ -1,6 +1,7 @@
 //! The composition of Abide: sources, effects, the manifest and what binds them to the core.
 
 pub mod ask;
+pub mod behaviour;
 pub mod clock;
 pub mod effect;
 mod flusher;
@@ -10,6 +11,7 @@ pub mod keys;
 pub mod local;
 pub mod manifest;
 pub mod run;
+pub mod scenario;
 pub mod source;
 pub mod units;
 pub mod verify;

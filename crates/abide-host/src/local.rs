@@ -1,7 +1,7 @@
 //! The local API: a socket in the data folder, over which the command line asks things of a running host.
 //!
 //! One request and one answer a connection, each a line of JSON. A request is `{"op": …}` with `op` one of `status`,
-//! `observe`, `mutate`, `release`, `seal`; the answer to all but `status` comes after the flush of the tick that
+//! `observe`, `mutate`, `release`, `seal`, `upgrade`; the answer to all but `status` comes after the flush of the tick that
 //! took it. The same requests are answered by [`fn@ask`] when no host runs.
 
 use std::fs;
@@ -18,11 +18,13 @@ use std::time::Duration;
 
 use abide_core::admission::{OperatorAct, OperatorRequest, Request};
 use abide_core::cycle::{Input, Verdict};
+use abide_core::guest::Behaviour;
 use abide_core::record::{Caller, Hash, Signature};
 use abide_core::time::{Span, Timestamp};
 use serde_json::{Value as Json, json};
 
 use crate::ask::{self, AskError};
+use crate::behaviour::Compiler;
 use crate::host::{Host, HostError};
 use crate::keys::Keys;
 
@@ -147,12 +149,19 @@ impl Drop for Server {
 ///
 /// # Errors
 /// When the host refuses the request (an object that does not exist, a full inbox), or the store cannot be used.
-pub fn ask(folder: &Path, keys: &Keys, body: &Json, wall_clock: Timestamp) -> Result<Json, LocalError> {
+pub fn ask(
+    folder: &Path,
+    keys: &Keys,
+    body: &Json,
+    wall_clock: Timestamp,
+    compiler: Arc<Compiler>,
+) -> Result<Json, LocalError> {
     if let Some(stream) = connect(folder) {
         return ask_running(stream, folder, body);
     }
     let replayed = crate::host::is_replayed(folder)?;
     let mut host = Host::open_folder(folder, keys, replayed, wall_clock)?;
+    host.set_compiler(compiler);
     let ticket = match submit(&mut host, body).map_err(|error| LocalError::Refused(error.to_string()))? {
         Submitted::Waits(ticket) => ticket,
         Submitted::Answered(answer) => return Ok(answer),
@@ -197,6 +206,15 @@ fn submit(host: &mut Host, body: &Json) -> Result<Submitted, HostError> {
             let args = ask::args_from_json(mutation, &args)?;
             let caller = Caller::Operator(Box::new(signature(body).ok_or(AskError::Shape)?));
             (object.number, Input::Ask(Request { mutation: ix, args, caller }))
+        }
+        "upgrade" => {
+            let object = ask::object(host.engine(), text("object"))?;
+            let behaviour = behaviour(body).ok_or(AskError::Shape)?;
+            if let Err(message) = host.behaviours().program(&object.schema, behaviour) {
+                return Ok(Submitted::Answered(json!({ "error": message })));
+            }
+            let (act, signature) = (OperatorAct::Upgrade(behaviour), signature(body).ok_or(AskError::Shape)?);
+            (object.number, Input::Operate(OperatorRequest { act, signature }))
         }
         "release" | "seal" => {
             let object = ask::object(host.engine(), text("object"))?;
@@ -248,6 +266,12 @@ pub fn signature_json(signature: &Signature) -> Json {
         "counter": signature.counter,
         "signature": hex(&signature.signature),
     })
+}
+
+/// A behaviour as a request carries it.
+fn behaviour(body: &Json) -> Option<Behaviour> {
+    let digest = |name: &str| Hash::from_hex(body.get("behaviour")?.get(name)?.as_str()?);
+    Some(Behaviour { component: digest("component")?, config: digest("config")? })
 }
 
 fn signature(body: &Json) -> Option<Signature> {

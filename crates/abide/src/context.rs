@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use abide_host::behaviour::Compiler;
 use abide_host::clock::wall_clock;
 use abide_host::keys::Keys;
 use abide_host::local;
@@ -95,9 +97,14 @@ impl Context {
         Ok(View::open_until(&folder, durable(&folder))?)
     }
 
+    /// What compiles components; compiled ones are kept in the user's cache, where there is one.
+    pub(crate) fn compiler(&self) -> Arc<Compiler> {
+        Arc::new(Compiler::new(folders::cache_home().map(|cache| cache.join("components"))))
+    }
+
     /// Asks the host of the store for something; its answer.
     pub(crate) fn ask(&self, keys: &Keys, body: &Json) -> Result<Json, CommandError> {
-        Ok(local::ask(&self.folder()?, keys, body, wall_clock())?)
+        Ok(local::ask(&self.folder()?, keys, body, wall_clock(), self.compiler())?)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use abide_host::HostError;
 use abide_host::ask::AskError;
+use abide_host::behaviour::BehaviourError;
 use abide_host::history::ReplayError;
 use abide_host::keys::KeysError;
 use abide_host::local::LocalError;
@@ -189,6 +190,16 @@ impl From<WhyError> for CommandError {
     }
 }
 
+impl From<BehaviourError> for CommandError {
+    fn from(error: BehaviourError) -> Self {
+        match error {
+            BehaviourError::Read { path, source } => Self::file("read", &path, &source),
+            BehaviourError::Load(_) => Self::refused(error.to_string()),
+            _ => Self::environment(error.to_string()),
+        }
+    }
+}
+
 impl From<RunError> for CommandError {
     fn from(error: RunError) -> Self {
         match error {
@@ -199,6 +210,7 @@ impl From<RunError> for CommandError {
                 let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
                 Self::refused(all.join("\n"))
             }
+            RunError::Behaviours(_) => Self::refused(error.to_string()),
             _ => Self::environment(error.to_string()),
         }
     }

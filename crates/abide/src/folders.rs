@@ -23,6 +23,11 @@ pub(crate) fn keys_home() -> Result<PathBuf, CommandError> {
     Ok(home.join("abide").join("keys"))
 }
 
+/// The folder of what can be made again; none where neither `XDG_CACHE_HOME` nor `HOME` is set.
+pub(crate) fn cache_home() -> Option<PathBuf> {
+    Some(base("XDG_CACHE_HOME", ".cache")?.join("abide"))
+}
+
 /// Whether a folder holds a store.
 pub(crate) fn is_store(folder: &Path) -> bool {
     folder.join("log").is_dir()

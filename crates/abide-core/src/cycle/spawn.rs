@@ -79,6 +79,10 @@ impl Cycle<'_> {
                 format!("no schema `{}` is at hand for a child", wanted.schema),
             );
         };
+        if behaviour.is_none() && !schema.actions().is_empty() {
+            let message = format!("schema `{}` has acts, and no behaviour of it is at hand", wanted.schema);
+            return refuse(wanted.schema.to_owned(), message);
+        }
         if self.object.depth >= limits.depth {
             return refuse(
                 self.object.depth.to_string(),

@@ -9,7 +9,7 @@ use abide_core::document::{Diagnostics, Node, NodeKind, Reader, nearest};
 use abide_core::schema::Schema;
 
 use super::document::Schemas;
-use super::{OBJECT_ID_BYTES_MAX, ObjectSpec};
+use super::{BehaviourSpec, OBJECT_ID_BYTES_MAX, ObjectSpec};
 use crate::source::At;
 
 /// A component.
@@ -30,6 +30,7 @@ pub(super) struct ObjectPart {
     pub(super) schema_span: Range<usize>,
     /// `None` where the schema could not be loaded, which is reported.
     pub(super) schema: Option<Arc<Schema>>,
+    pub(super) behaviour: Option<BehaviourSpec>,
     pub(super) objects: Vec<At<ObjectSpec>>,
 }
 
@@ -118,37 +119,72 @@ fn read_object(reader: &mut Reader<'_>, schemas: &mut Schemas<'_>) -> Option<Obj
         return None;
     }
     let mut properties = reader.child("properties", "the property list of an object component")?;
-    if let Some(image) = properties.optional("image") {
-        let help = "declared rules and mutations work without one; take `image` out";
-        out.error(image.span.clone(), "behaviours in WebAssembly come in a later version", help);
-    }
     let schema = properties.required("schema").and_then(|node| {
         let path = schemas.path(text(node, "`schema`", out)?, &node.span, out)?;
         Some((schemas.load(&path, &node.span, out), path, node.span.clone()))
     });
     let loaded = schema.as_ref().and_then(|(schema, ..)| schema.as_deref());
-    if let (Some(acting), Some((.., span))) = (loaded.and_then(acting), &schema) {
-        out.error(span.clone(), acting, ACTING_HELP);
+    let behaviour = read_behaviour(&mut properties, schemas);
+    match (loaded.map(|schema| (acting(schema), schema)), &behaviour, &schema) {
+        (Some((Some(acting), _)), None, Some((.., span))) if !properties.has("image") => {
+            out.error(span.clone(), acting, ACTING_HELP);
+        }
+        (Some((None, schema)), Some(behaviour), _) => {
+            let message = format!("no rule of the schema `{}` acts, so nothing would call it", schema.name);
+            out.error(behaviour.span.clone(), message, "take `image` out, or let a rule `act`");
+        }
+        _ => {}
     }
     let items = properties.list("objects").unwrap_or_default();
     let objects = items.iter().filter_map(|item| read_object_spec(item, loaded, out)).collect();
     properties.finish();
     let (schema, schema_path, schema_span) = schema?;
-    Some(ObjectPart { schema_path, schema_span, schema, objects })
+    Some(ObjectPart { schema_path, schema_span, schema, behaviour, objects })
 }
 
 /// What to do about [`acting`].
-pub const ACTING_HELP: &str = "let the rule ask for a mutation instead: `then: { mutate: NAME }`";
+pub const ACTING_HELP: &str =
+    "name its component in a manifest, as in `image: file://./behaviour.wasm` beside `schema`";
 
-/// Why objects of a schema cannot run: the first of its rules that needs a behaviour.
+/// Why objects of a schema cannot run by themselves: the first of its rules that needs a behaviour.
 #[must_use]
 pub fn acting(schema: &Schema) -> Option<String> {
     let (ix, action) = schema.actions().into_iter().next()?;
     let rule = schema.rules.get(usize::from(ix.0))?;
-    Some(format!(
-        "rule `{}` acts by a behaviour (`act: {action}`), and this version loads none: a coming one does",
-        rule.name
-    ))
+    Some(format!("rule `{}` acts by a behaviour (`act: {action}`), and there is none", rule.name))
+}
+
+/// `image`, and the named values of `config`.
+fn read_behaviour(properties: &mut Reader<'_>, schemas: &Schemas<'_>) -> Option<BehaviourSpec> {
+    let out = properties.diagnostics();
+    let image = properties.optional("image").and_then(|node| {
+        let written = text(node, "`image`", out)?;
+        Some((schemas.path(written, &node.span, out)?, node.span.clone()))
+    });
+    let merged = merge_config(properties);
+    let NodeKind::Map(entries) = merged.kind else { return None };
+    let mut config = BTreeMap::new();
+    for (key, node) in entries {
+        match node.kind {
+            NodeKind::Str(text) => drop(config.insert(key.text, text)),
+            _ => {
+                let message = format!("`{}` is {}; it must be a text", key.text, node.describe());
+                out.error(node.span, message, "put it in quotes");
+            }
+        }
+    }
+    match image {
+        Some((image, span)) => Some(BehaviourSpec { image, config, span }),
+        None if config.is_empty() => None,
+        None => {
+            out.error(
+                merged.span,
+                "there is no behaviour that could read this configuration",
+                "name one with `image`, or take `config` out",
+            );
+            None
+        }
+    }
 }
 
 fn read_object_spec(node: &Node, schema: Option<&Schema>, out: &Diagnostics) -> Option<At<ObjectSpec>> {

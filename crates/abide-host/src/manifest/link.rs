@@ -38,6 +38,7 @@ pub(super) fn join(
             name: component.name.value,
             schema_path: part.schema_path,
             schema: part.schema?,
+            behaviour: part.behaviour,
             objects: part.objects.into_iter().map(|object| object.value).collect(),
             links,
             span: component.name.span,

@@ -9,6 +9,7 @@ mod document;
 mod link;
 mod target;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -110,6 +111,8 @@ pub struct ObjectComponent {
     pub schema_path: PathBuf,
     /// The schema; components that name the same file share it.
     pub schema: Arc<Schema>,
+    /// Their behaviour, where the schema has acts.
+    pub behaviour: Option<BehaviourSpec>,
     /// The objects, in the order of the manifest. There may be none: then the schema is there for children.
     pub objects: Vec<ObjectSpec>,
     /// What their effects may call.
@@ -124,6 +127,17 @@ impl ObjectComponent {
     pub fn grants(&self) -> Vec<Grant> {
         self.links.iter().map(|link| link.grant.clone()).collect()
     }
+}
+
+/// The component that objects act by. That it fits their schema is for [`crate::behaviour::Images::read`] to check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BehaviourSpec {
+    /// Where the component is.
+    pub image: PathBuf,
+    /// The named values that it sees.
+    pub config: BTreeMap<String, String>,
+    /// Where it is named in the manifest.
+    pub span: Range<usize>,
 }
 
 /// An object.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::dev::{Changed, Watch};
 use super::effects::Effects;
-use super::{Progress, Run, RunError, fits, pause_after, submit};
+use super::{Progress, Run, RunError, fits, pause_after, put_in_force, submit};
 use crate::clock::LiveClock;
 use crate::host::{Host, HostError, Ticked};
 use crate::local::Server;
@@ -35,12 +36,16 @@ pub(super) fn run(
     let mut feeds: Vec<_> = sources.into_iter().map(|live| Feed { live, held: None, ended: false }).collect();
     let mut problems = Problems::default();
     let mut clock = LiveClock::new(host.time());
+    let watch = run.dev.then(|| Watch::start(run.application, &run.compiler));
     let mut due = Instant::now();
     let mut ticks = 0;
     while !run.stop.load(Ordering::Relaxed) && run.ticks_max.is_none_or(|most| ticks < most) {
         let mut cursors = Vec::new();
         for feed in &mut feeds {
             take(feed, host, &mut cursors, &mut problems, run)?;
+        }
+        if let Some(watch) = &watch {
+            take_changes(watch, run, host)?;
         }
         server.take(host);
         effects.collect(host)?;
@@ -76,6 +81,29 @@ fn show(landed: Option<Ticked>, run: &mut Run<'_>, effects: &mut Effects, server
     if let Some(ticked) = landed {
         super::show(ticked, run, effects, server, None);
     }
+}
+
+/// Puts changed components in force for the objects that act by them.
+fn take_changes(watch: &Watch, run: &mut Run<'_>, host: &mut Host) -> Result<(), RunError> {
+    while let Ok(Changed { component, image }) = watch.changes.try_recv() {
+        let image = match image {
+            Ok(image) => image,
+            Err(error) => {
+                (run.progress)(Progress::Note(format!("`{component}` goes on as it is: {error}")));
+                continue;
+            }
+        };
+        host.behaviours().adopt(&image).map_err(HostError::from)?;
+        let asked = put_in_force(host, run.application, &component, &image, run.keys)?;
+        if asked > 0 {
+            let digest = image.behaviour().component;
+            let objects = if asked == 1 { "object" } else { "objects" };
+            (run.progress)(Progress::Note(format!(
+                "`{component}` is now {digest:.12}, for {asked} {objects}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// How many whole periods have passed since a tick was due.

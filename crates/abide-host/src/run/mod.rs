@@ -1,5 +1,6 @@
 //! Running an application: objects that begin, sources that are read, effects that go out, and a clock that someone drives.
 
+mod dev;
 mod effects;
 mod live;
 mod replay;
@@ -9,14 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use abide_core::admission::Request;
+use abide_core::admission::{OperatorAct, OperatorRequest, Request};
 use abide_core::cycle::Input;
+use abide_core::document::Diagnostic;
 use abide_core::engine::Beginning;
+use abide_core::guest::{Behaviour, LogLine};
 use abide_core::policy::{Limits, Policy};
 use abide_core::record::{Caller, Hash};
+use abide_core::state::Status;
 use abide_core::time::{Span, Timestamp};
 use abide_store::{Disk, FileDisk};
 
+use crate::behaviour::{Compiler, Image, Images};
 use crate::clock::wall_clock;
 use crate::host::{Host, HostError, Known, Recovered, Ticked};
 use crate::keys::Keys;
@@ -54,6 +59,22 @@ pub enum RunError {
         /// Why not.
         #[source]
         source: std::io::Error,
+    },
+    /// Components are no behaviours of their schemas: what is wrong, at its place in the manifest.
+    #[error("{}", .0.iter().map(|d| d.message.clone()).collect::<Vec<_>>().join("\n"))]
+    Behaviours(Vec<Diagnostic>),
+    /// An object acts by another component than the manifest names.
+    #[error(
+        "object `{object}` acts by the component {had:.12}, and the manifest names {has:.12}: a changed component takes \
+         force by an operator's signature; run `abide upgrade --all --behaviour FILE` for it, or `abide run --dev`"
+    )]
+    BehaviourChanged {
+        /// Which.
+        object: Arc<str>,
+        /// The component in force.
+        had: Hash,
+        /// The manifest's.
+        has: Hash,
     },
     /// The store holds an object under another schema.
     #[error(
@@ -106,6 +127,13 @@ pub enum Progress {
     },
     /// Ticks came late: how many since the start.
     Late(u64),
+    /// An act of an object wrote a line to its log.
+    Log {
+        /// Whose.
+        object: Arc<str>,
+        /// The line.
+        line: LogLine,
+    },
     /// Something worth a word.
     Note(String),
 }
@@ -124,6 +152,11 @@ pub struct Run<'a> {
     pub progress: &'a mut dyn FnMut(Progress),
     /// Stop after so many ticks.
     pub ticks_max: Option<u64>,
+    /// Compiles components.
+    pub compiler: Arc<Compiler>,
+    /// Whether a changed component takes force at once, signed by the operator's key of this machine; in real time its file
+    /// is watched.
+    pub dev: bool,
 }
 
 /// What a run came to.
@@ -210,20 +243,31 @@ impl Run<'_> {
 
     fn open(&self, replayed: bool, start: Timestamp) -> Result<Host, RunError> {
         let disk: Arc<dyn Disk> = Arc::new(FileDisk::new(&self.folder));
+        let images = Images::read(self.application, &self.compiler).map_err(RunError::Behaviours)?;
         let mut host = Host::open(disk, self.keys, replayed, start)?;
-        begin_application(&mut host, self.application, self.keys)?;
+        host.set_compiler(Arc::clone(&self.compiler));
+        begin_application(&mut host, self.application, &images, self.keys, self.dev)?;
         Ok(host)
     }
 }
 
-/// Begins the objects of an application that do not exist yet, and gives the others their policy where it has changed.
+/// Begins the objects of an application that do not exist yet, and gives the others their policy where it has changed; with
+/// `upgrades` also their behaviour, by the operator's signature.
 ///
 /// # Errors
-/// When an object cannot begin, or exists under another schema; then nothing is changed.
-pub fn begin_application(host: &mut Host, application: &Application, keys: &Keys) -> Result<(), RunError> {
+/// When an object cannot begin, or exists under another schema or behaviour; then nothing is changed.
+pub fn begin_application(
+    host: &mut Host,
+    application: &Application,
+    images: &Images,
+    keys: &Keys,
+    upgrades: bool,
+) -> Result<(), RunError> {
     let mut beginnings = Vec::new();
     let mut policies = Vec::new();
+    let mut changed = Vec::new();
     for component in &application.objects {
+        let behaviour = images.of(component);
         let policy =
             Policy { operators: keys.operators(), links: component.grants(), limits: Limits::default() };
         for spec in &component.objects {
@@ -231,7 +275,7 @@ pub fn begin_application(host: &mut Host, application: &Application, keys: &Keys
                 None => beginnings.push(Beginning {
                     id: Arc::clone(&spec.id),
                     schema: Arc::clone(&component.schema),
-                    behaviour: None,
+                    behaviour,
                     policy: policy.clone(),
                     values: spec.values.clone(),
                 }),
@@ -245,17 +289,68 @@ pub fn begin_application(host: &mut Host, application: &Application, keys: &Keys
                         has: shown(&component.schema),
                     });
                 }
-                Some(object) if *object.policy != policy => policies.push((object.number, policy.clone())),
-                Some(_) => {}
+                Some(object) => {
+                    if *object.policy != policy {
+                        policies.push((object.number, policy.clone()));
+                    }
+                    if let Some(behaviour) = behaviour.filter(|new| object.behaviour != Some(*new)) {
+                        changed.push((object.number, behaviour));
+                    }
+                }
             }
         }
     }
-    let schemas: Vec<Known> =
-        application.objects.iter().map(|component| (Arc::clone(&component.schema), None)).collect();
+    if let (Some((number, has)), false) = (changed.first(), upgrades)
+        && let Some(object) = host.engine().by_number(*number)
+    {
+        let had = object.behaviour.map_or(Hash::default(), |behaviour| behaviour.component);
+        let (object, has) = (Arc::clone(&object.id), has.component);
+        return Err(RunError::BehaviourChanged { object, had, has });
+    }
+    images.iter().try_for_each(|image| host.behaviours().adopt(image)).map_err(HostError::from)?;
+    let schemas: Vec<Known> = application
+        .objects
+        .iter()
+        .map(|component| (Arc::clone(&component.schema), images.of(component)))
+        .collect();
     host.begin(&schemas, &beginnings)?;
     for (number, policy) in policies {
         host.submit(number, Input::Policy(Box::new(policy)))?;
     }
+    changed.into_iter().try_for_each(|(number, behaviour)| upgrade(host, number, behaviour, keys))
+}
+
+/// Asks for an image to take force for every object of a component that acts by another, and for children of its schema.
+/// How many objects there are.
+fn put_in_force(
+    host: &mut Host,
+    application: &Application,
+    component: &str,
+    image: &Image,
+    keys: &Keys,
+) -> Result<usize, RunError> {
+    let behaviour = image.behaviour();
+    let Some(component) = application.objects.iter().find(|one| &*one.name == component) else {
+        return Ok(0);
+    };
+    host.begin(&[(Arc::clone(&component.schema), Some(behaviour))], &[])?;
+    let of_schema = host.engine().objects().iter().filter(|object| {
+        object.schema.digest == component.schema.digest && object.behaviour != Some(behaviour)
+    });
+    let open = of_schema.filter(|object| !matches!(object.state.status, Status::Sealed | Status::Terminated));
+    let numbers: Vec<u32> = open.map(|object| object.number).collect();
+    numbers.iter().try_for_each(|number| upgrade(host, *number, behaviour, keys))?;
+    Ok(numbers.len())
+}
+
+/// Asks for a behaviour to take force, signed by the operator's key.
+fn upgrade(host: &mut Host, number: u32, behaviour: Behaviour, keys: &Keys) -> Result<(), RunError> {
+    let Some(object) = host.engine().by_number(number) else { return Ok(()) };
+    let act = OperatorAct::Upgrade(behaviour);
+    let counter = keys.next_counter(object);
+    let signature = keys.sign_as_operator(&act.signed_bytes(object.genesis, counter), counter);
+    let signature = signature.map_err(HostError::from)?;
+    host.submit(number, Input::Operate(OperatorRequest { act, signature }))?;
     Ok(())
 }
 
@@ -269,6 +364,9 @@ fn show(
 ) {
     server.answer(&ticked.verdicts);
     effects.send(ticked.effects);
+    for (object, line) in ticked.log {
+        (run.progress)(Progress::Log { object, line });
+    }
     (run.progress)(Progress::Tick {
         tick: ticked.clock.tick,
         time: ticked.clock.time,

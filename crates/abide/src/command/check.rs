@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use abide_core::document::Diagnostic;
 use abide_core::schema::Schema;
+use abide_host::behaviour::{Compiler, Images};
 use abide_host::manifest::{self, Manifest, Report};
 use clap::Args;
 
@@ -34,7 +35,8 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
         let written = self.files.iter().map(|path| Written::read(path)).collect::<Result<Vec<_>, _>>()?;
-        let reports = once_each(written.iter().flat_map(diagnose));
+        let compiler = context.compiler();
+        let reports = once_each(written.iter().flat_map(|one| diagnose(one, &compiler)));
         let (errors, warnings) = report::count(&reports);
         if context.out.json() {
             context.out.json_pretty(&report::to_json(&reports))?;
@@ -57,9 +59,9 @@ impl Check {
 }
 
 /// What is to be said of a file, and of the schemas that it names.
-pub(crate) fn diagnose(written: &Written) -> Vec<Report> {
+pub(crate) fn diagnose(written: &Written, compiler: &Compiler) -> Vec<Report> {
     match written.kind() {
-        Kind::Manifest => load_manifest(written).reports,
+        Kind::Manifest => load_checked(written, compiler).reports,
         Kind::Schema => {
             let (Ok((_, diagnostics)) | Err(diagnostics)) =
                 Schema::load(&written.text).map_or_else(Err, |(s, w)| Ok((s, w)));
@@ -84,6 +86,20 @@ pub(crate) fn load_manifest(written: &Written) -> manifest::Loaded {
     for report in &mut loaded.reports {
         if let Some(plain) = report.file.strip_prefix("./") {
             report.file = plain.to_owned();
+        }
+    }
+    loaded
+}
+
+/// Reads a manifest with the schemas and components that it names.
+pub(crate) fn load_checked(written: &Written, compiler: &Compiler) -> manifest::Loaded {
+    let mut loaded = load_manifest(written);
+    let images = loaded.application.as_ref().map(|application| Images::read(application, compiler));
+    if let Some(Err(diagnostics)) = images {
+        loaded.application = None;
+        match loaded.reports.iter_mut().find(|report| report.file == written.name) {
+            Some(report) => report.diagnostics.extend(diagnostics),
+            None => loaded.reports.extend(reports_of(written, diagnostics)),
         }
     }
     loaded

@@ -14,6 +14,8 @@ mod replay;
 mod run;
 mod schema;
 mod show;
+mod test;
+mod upgrade;
 mod verify;
 mod why;
 mod wit;
@@ -57,10 +59,12 @@ pub(crate) enum Command {
     Show(show::Show),
     Schema(schema::ShowSchema),
     Wit(wit::ShowWit),
+    Test(test::Test),
     Observe(observe::Observe),
     Mutate(mutate::Mutate),
     Release(operate::Release),
     Seal(operate::Seal),
+    Upgrade(upgrade::Upgrade),
     Lineage(lineage::ShowLineage),
     Replay(replay::Replay),
     Why(why::Why),
@@ -80,10 +84,12 @@ impl Command {
             Self::Show(command) => command.run(context),
             Self::Schema(command) => command.run(context),
             Self::Wit(command) => command.run(context),
+            Self::Test(command) => command.run(context),
             Self::Observe(command) => command.run(context),
             Self::Mutate(command) => command.run(context),
             Self::Release(command) => command.run(context),
             Self::Seal(command) => command.run(context),
+            Self::Upgrade(command) => command.run(context),
             Self::Lineage(command) => command.run(context),
             Self::Replay(command) => command.run(context),
             Self::Why(command) => command.run(context),

@@ -5,7 +5,7 @@ use abide_host::local::signature_json;
 use clap::Args;
 use serde_json::json;
 
-use super::{ask, operate};
+use super::ask;
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
 
@@ -38,7 +38,7 @@ impl Mutate {
         let (mutation, args) = ask::mutation(object, &self.mutation, &self.args)?;
         // Arguments that are not of their types are denied before a signature is looked at.
         let covered = check_args(&mutation.args, &args).unwrap_or_else(|_| args.clone());
-        let counter = operate::next_counter(&keys, object);
+        let counter = keys.next_counter(object);
         let bytes = signed_bytes(object.genesis, "mutate", Some((mutation, &covered)), counter);
         let signature = keys.sign_as_operator(&bytes, counter)?;
         let body = json!({

@@ -1,8 +1,6 @@
 //! `release` and `seal`: what an operator asks of an object itself.
 
 use abide_core::admission::OperatorAct;
-use abide_core::object::Object;
-use abide_host::keys::Keys;
 use abide_host::local::signature_json;
 use clap::Args;
 use serde_json::json;
@@ -50,17 +48,11 @@ impl Seal {
     }
 }
 
-/// The number above the last one that the operator's key used on an object.
-pub(super) fn next_counter(keys: &Keys, object: &Object) -> u64 {
-    let key = keys.operators().first().map(|own| own.key);
-    key.and_then(|key| object.state.counters.get(&key)).map_or(1, |last| last.saturating_add(1))
-}
-
 fn operate(context: &mut Context, id: &str, act: OperatorAct) -> Result<Answer, CommandError> {
     let keys = context.keys()?;
     let view = context.view()?;
     let object = ask::object(&view, id)?;
-    let counter = next_counter(&keys, object);
+    let counter = keys.next_counter(object);
     let signature = keys.sign_as_operator(&act.signed_bytes(object.genesis, counter), counter)?;
     let body = json!({ "op": act.name(), "object": id, "signature": signature_json(&signature) });
     let answer = context.ask(&keys, &body)?;

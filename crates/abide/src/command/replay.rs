@@ -1,6 +1,8 @@
 //! `replay`: a lineage done again.
 
+use abide_core::guest::Guest;
 use abide_core::time::Timestamp;
+use abide_host::behaviour::Behaviours;
 use abide_host::history::{self, At};
 use clap::Args;
 
@@ -28,7 +30,7 @@ pub(crate) struct Replay {
     /// Up to that record, by its number, or up to that time
     #[arg(long, value_name = "SEQ|TIME", value_parser = place)]
     at: Option<At>,
-    /// Run the rules again, too
+    /// Run the rules again, too, and the acts in their recorded components
     #[arg(long)]
     execute: bool,
 }
@@ -37,8 +39,9 @@ impl Replay {
     pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
         let view = context.view()?;
         let object = ask::object(&view, &self.object)?;
-        let replayed =
-            history::replay(&view, object, self.at, self.execute.then_some(&abide_core::guest::NoGuest))?;
+        let behaviours = Behaviours::new(view.reader().blobs(), context.compiler());
+        let guest: Option<&dyn Guest> = if self.execute { Some(&behaviours) } else { None };
+        let replayed = history::replay(&view, object, self.at, guest)?;
         let answer = Answer::of(replayed.agrees());
         let out = &mut context.out;
         if out.json() {

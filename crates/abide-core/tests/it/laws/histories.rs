@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use abide_core::admission::OperatorAct;
 use abide_core::cycle::Input;
-use abide_core::record::{Caller, OutcomeStatus};
+use abide_core::guest::{Act, ActError, ActSpawn, ActStep, Acted, Behaviour, Fault, Guest, Wake};
+use abide_core::record::{Caller, Hash, OutcomeStatus};
+use abide_core::schema::MutationIx;
 use abide_core::time::{Span, Timestamp};
+use abide_core::value::Value;
 use serde_json::json;
 
 use super::schemas::{MUTATIONS, policy};
-use crate::world::{S, World};
+use crate::world::{BEHAVIOUR, S, World};
 
 /// A list of numbers that choices are read off; when it is used up, every choice is the first.
 pub(super) struct Choices<'a> {
@@ -101,7 +104,14 @@ fn incoming(choices: &mut Choices<'_>) -> Incoming {
             operator: 1 + u8::from(choices.one_in(4)),
             replayed: choices.one_in(4),
         },
-        12 => What::Act(if choices.one_in(24) { OperatorAct::Seal } else { OperatorAct::Release }),
+        12 => What::Act(match choices.pick(24) {
+            0..=3 => OperatorAct::Upgrade(Behaviour {
+                component: Hash([if choices.one_in(2) { 1 } else { 7 }; 32]),
+                ..BEHAVIOUR
+            }),
+            23 => OperatorAct::Seal,
+            _ => OperatorAct::Release,
+        }),
         13 | 14 => What::Outcome(
             [OutcomeStatus::Delivered, OutcomeStatus::Failed, OutcomeStatus::Simulated][choices.pick(3)],
         ),
@@ -160,4 +170,51 @@ fn arrive(world: &mut World, incoming: &Incoming) {
             world.submit(&id, Input::Policy(Box::new(policy)));
         }
     }
+}
+
+/// A guest whose answer is a function of all that an act is given, and looks random.
+pub(super) struct RandomGuest;
+
+impl Guest for RandomGuest {
+    fn act(&self, act: &Act<'_>) -> Acted {
+        let digest = Hash::of_record(format!("{act:?}").as_bytes());
+        let numbers: Vec<u16> =
+            digest.0.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+        let mut choices = Choices::new(&numbers);
+        let answer = match choices.pick(10) {
+            0 => Err(ActError { fault: Fault::ALL[choices.pick(6)], message: "out of luck".to_owned() }),
+            1 => Ok(Vec::new()),
+            _ => Ok(act_steps(act, &mut choices)),
+        };
+        Acted { answer, log: Vec::new() }
+    }
+}
+
+fn act_steps(act: &Act<'_>, choices: &mut Choices<'_>) -> Vec<ActStep> {
+    let open: Vec<usize> = (0..act.schema.mutations.len())
+        .filter(|ix| {
+            let from = act.schema.mutations[*ix].from;
+            choices.one_in(8) || abide_core::schema::CallerKind::Behaviour.is_in(from)
+        })
+        .collect();
+    let mut steps = Vec::new();
+    for _ in 0..choices.pick(4) {
+        let spawns = open.is_empty() || choices.one_in(6);
+        steps.push(if spawns {
+            let values = json!({ "a": choices.pick(9) }).as_object().unwrap().clone();
+            let (budget, refill) = (1_000_000 * u64::try_from(choices.pick(2)).unwrap(), 0);
+            ActStep::Spawn(ActSpawn { schema: "kid".into(), values, budget, refill, links: Vec::new() })
+        } else {
+            let mutation = MutationIx(u16::try_from(open[choices.pick(open.len())]).unwrap());
+            ActStep::Mutate { mutation, args: vec![Value::Int(i64::try_from(choices.pick(12)).unwrap() - 2)] }
+        });
+    }
+    match choices.pick(10) {
+        0 => steps.push(ActStep::Sleep(Wake::After(Span::from_secs(5)))),
+        1 => steps.push(ActStep::Retry),
+        2 if choices.one_in(3) => steps.push(ActStep::Terminate),
+        3 => steps.insert(0, ActStep::Retry),
+        _ => {}
+    }
+    steps
 }

@@ -160,7 +160,7 @@ fn rule(text: &mut String, n: usize, has_budget: bool, choices: &mut Choices<'_>
     } else {
         "spawn: { schema: kid, links: [ 'example:lab/valve' ] }".to_owned()
     };
-    let step = match choices.pick(14) {
+    let step = match choices.pick(18) {
         0..=4 => format!("{{ mutate: m{}, args: {{ v: {} }} }}", choices.pick(2), choices.pick(12)),
         5 | 6 => format!(
             "{{ mutate: m{}, args: {{ v: '${{{}}}' }} }}",
@@ -172,6 +172,7 @@ fn rule(text: &mut String, n: usize, has_budget: bool, choices: &mut Choices<'_>
         9 => format!("{{ sleep: {{ until: \"{guard}\" }} }}"),
         10 => "{ sleep: { until: \"self.t + duration('3s')\" } }".to_owned(),
         11 if choices.one_in(2) => "terminate".to_owned(),
+        12..=15 => format!("{{ act: act{} }}", choices.pick(2)),
         _ => format!("{{ {spawn} }}"),
     };
     writeln!(text, ", then: {step} }}").unwrap();

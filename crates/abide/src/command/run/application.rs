@@ -6,13 +6,14 @@ use std::sync::Arc;
 use abide_core::document::{Diagnostic, Severity, nearest};
 use abide_core::schema::Schema;
 use abide_core::time::Span;
+use abide_host::behaviour::Compiler;
 use abide_host::manifest::{
     ACTING_HELP, Application, OBJECT_ID_BYTES_MAX, ObjectComponent, ObjectSpec, Report, TICK_DEFAULT, acting,
 };
 use abide_host::source::Input;
 
 use crate::command::ask::known;
-use crate::command::check::{diagnose, load_manifest};
+use crate::command::check::{diagnose, load_checked};
 use crate::error::CommandError;
 use crate::input::{Kind, Written};
 
@@ -22,6 +23,7 @@ pub(super) struct Given<'a> {
     pub(super) sources: &'a [String],
     pub(super) objects: &'a [String],
     pub(super) tick: Option<Span>,
+    pub(super) compiler: &'a Compiler,
 }
 
 /// What is to be run, and what is to be said of it.
@@ -36,11 +38,11 @@ pub(super) fn choose(given: &Given<'_>) -> Result<Chosen, CommandError> {
     let written = Written::read(given.what)?;
     let mut chosen = match written.kind() {
         Kind::Manifest => {
-            let loaded = load_manifest(&written);
+            let loaded = load_checked(&written, given.compiler);
             Chosen { application: loaded.application, reports: loaded.reports }
         }
         Kind::Schema => of_schema(&written, given.objects)?,
-        Kind::Neither(_) => Chosen { application: None, reports: diagnose(&written) },
+        Kind::Neither(_) => Chosen { application: None, reports: diagnose(&written, given.compiler) },
     };
     let Some(application) = &mut chosen.application else { return Ok(chosen) };
     if written.kind() == Kind::Manifest && !given.objects.is_empty() {
@@ -90,6 +92,7 @@ fn of_schema(written: &Written, ids: &[String]) -> Result<Chosen, CommandError> 
         name: Arc::clone(&name),
         schema_path: written.path.clone(),
         schema,
+        behaviour: None,
         objects,
         links: Vec::new(),
         span: 0..0,

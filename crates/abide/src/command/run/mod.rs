@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use abide_core::time::Span;
+use abide_host::behaviour::Compiler;
 use abide_host::manifest::{Application, Report};
 use abide_host::run::Ran;
 use abide_host::view::View;
@@ -33,6 +34,7 @@ Examples:
   abide run app.yaml --source weather=- < readings.csv   one of several sources, from standard input
   abide run tank.yaml --tick 100ms                       one object of a schema, in real time
   abide run app.yaml --data-dir ./second --json          into another store, for a program
+  abide run app.yaml --dev                               while you work on its behaviour
 
 Ctrl-C and SIGTERM stop it after the tick at hand, with everything in order and exit code 0; a second one ends it at once,
 which loses nothing that was recorded. Run again, it goes on from where it was.";
@@ -59,12 +61,21 @@ pub(crate) struct Run {
     /// Stop after so many ticks
     #[arg(long, value_name = "N")]
     ticks: Option<u64>,
+    /// Put a changed component in force at once, signed by your key; in real time its file is watched
+    #[arg(long)]
+    dev: bool,
 }
 
 impl Run {
     pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
-        let given =
-            Given { what: &self.what, sources: &self.source, objects: &self.objects, tick: self.tick };
+        let compiler = context.compiler();
+        let given = Given {
+            what: &self.what,
+            sources: &self.source,
+            objects: &self.objects,
+            tick: self.tick,
+            compiler: &compiler,
+        };
         let Chosen { application, reports } = application::choose(&given)?;
         let Some(application) = application else { return refuse(context, &reports) };
         reports.iter().for_each(|one| remark(report::render(one, context.out.color_err())));
@@ -72,7 +83,7 @@ impl Run {
             Some(folder) => folder,
             None => folders::data_home()?.join(&*application.name),
         };
-        let (ran, readings) = self.drive(context, &application, folder.clone())?;
+        let (ran, readings) = self.drive(context, &application, compiler, folder.clone())?;
         let view = View::open(&folder)?;
         let summary = Summary::of(&view, &ran)?;
         if context.out.json() {
@@ -93,6 +104,7 @@ impl Run {
         &self,
         context: &mut Context,
         application: &Application,
+        compiler: Arc<Compiler>,
         folder: PathBuf,
     ) -> Result<(Ran, Option<usize>), CommandError> {
         let keys = context.keys()?;
@@ -112,6 +124,8 @@ impl Run {
             stop: &stop,
             progress: &mut |progress| teller.take(progress),
             ticks_max: self.ticks,
+            compiler,
+            dev: self.dev,
         }
         .run();
         let readings = teller.finish();

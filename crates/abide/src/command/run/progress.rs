@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use abide_core::guest::Level;
 use abide_core::time::Timestamp;
 use abide_host::manifest::Application;
 use abide_host::run::Progress;
@@ -97,6 +98,17 @@ impl Teller {
                 if self.said_at.elapsed() >= LINE_EVERY {
                     self.said_at = Instant::now();
                     self.say(&format!("{late} ticks came late so far"));
+                }
+            }
+            Progress::Log { object, line } => {
+                let message = printable(&line.message);
+                if matches!(self.how, How::Json) {
+                    let level = line.level.to_string();
+                    json_line(
+                        &json!({ "event": "log", "object": &*object, "level": level, "message": line.message }),
+                    );
+                } else if line.level >= Level::Info {
+                    self.say(&format!("{object}: {}: {message}", line.level));
                 }
             }
             Progress::Note(note) => self.say(&note),
@@ -206,4 +218,9 @@ fn style(template: &str) -> ProgressStyle {
 fn json_line(value: &Json) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{value}").and_then(|()| out.flush());
+}
+
+/// A guest's words as a terminal may have them: without what would move its cursor or change its colours.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
