@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use abide_core::time::Span;
+
 use super::effects::Effects;
 use super::{Progress, Run, RunError, fits, pause_after, submit};
 use crate::clock::LiveClock;
@@ -43,6 +45,11 @@ pub(super) fn run(
             take(feed, host, &mut cursors, &mut problems, run)?;
         }
         server.take(host);
+        let set_back = host.take_set_back();
+        if set_back > Span::ZERO {
+            clock = LiveClock::new(host.time());
+            effects.set_back(set_back);
+        }
         effects.collect(host)?;
         let last = host.time();
         let now = clock.now();

@@ -2,6 +2,7 @@
 
 mod ask;
 mod check;
+mod clock;
 mod completions;
 mod keys;
 mod lineage;
@@ -65,6 +66,7 @@ pub(crate) enum Command {
     Replay(replay::Replay),
     Why(why::Why),
     Verify(verify::Verify),
+    Clock(clock::Clock),
     Keys(keys::ShowKeys),
     Completions(completions::Completions),
 }
@@ -88,6 +90,7 @@ impl Command {
             Self::Replay(command) => command.run(context),
             Self::Why(command) => command.run(context),
             Self::Verify(command) => command.run(context),
+            Self::Clock(command) => command.run(context),
             Self::Keys(command) => command.run(context),
             Self::Completions(command) => command.run(context),
         }
