@@ -120,10 +120,10 @@ impl<'a> Cycle<'a> {
     }
 
     /// For a cycle that is run again: records what cannot be computed again as it was recorded. That is the outcome of an
-    /// effect, without what its target answered, and a denial of arguments that were cut short.
+    /// effect, without what its target answered, a denial of arguments that were cut short, and a reset of the host's clock.
     pub fn take_as_recorded(&mut self, event: Event) {
         debug_assert!(
-            matches!(event, Event::Outcome(_) | Event::Denial(_)),
+            matches!(event, Event::Outcome(_) | Event::Denial(_) | Event::Clock { .. }),
             "everything else is computed again"
         );
         self.record(event);

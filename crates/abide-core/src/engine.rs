@@ -3,6 +3,8 @@
 //! [`Engine::tick`] takes what came in and the clock, and fills a [`Frame`] with the records of the tick. It does no I/O:
 //! the shell appends the frame to the log, flushes it, and only then lets anyone see what happened.
 
+mod reset;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
@@ -106,9 +108,13 @@ pub enum FoldError {
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) host: HostGenesis,
+    /// The hash of record 0.
+    pub(crate) host_genesis: Hash,
     pub(crate) host_length: u64,
     pub(crate) host_head: Hash,
     pub(crate) clock: Clock,
+    /// The last counter of each key that reset the clock.
+    pub(crate) clock_counters: BTreeMap<[u8; 32], u64>,
     pub(crate) objects: Vec<Object>,
     numbers: BTreeMap<Arc<str>, u32>,
     pub(crate) schemas: BTreeMap<Hash, Arc<Schema>>,
@@ -131,15 +137,18 @@ impl Engine {
         frame.clear(clock);
         let mut engine = Self::empty(host.clone(), clock);
         engine.record(Event::Host(Box::new(host)), frame);
+        engine.host_genesis = engine.host_head;
         engine
     }
 
     pub(crate) fn empty(host: HostGenesis, clock: Clock) -> Self {
         Self {
             host,
+            host_genesis: Hash::default(),
             host_length: 0,
             host_head: Hash::default(),
             clock,
+            clock_counters: BTreeMap::new(),
             objects: Vec::new(),
             numbers: BTreeMap::new(),
             schemas: BTreeMap::new(),
@@ -517,6 +526,7 @@ impl Engine {
         let mut engine = Self::empty(*host, Clock { tick: record.tick, time: record.time });
         engine.host_length = 1;
         engine.host_head = Hash::of_record(bytes);
+        engine.host_genesis = engine.host_head;
         Ok(engine)
     }
 
@@ -587,6 +597,9 @@ impl Engine {
                         self.reschedule(index);
                     }
                 }
+            }
+            Event::Clock { signature: Some(signature), .. } => {
+                self.clock_counters.insert(signature.key, signature.counter);
             }
             _ => {}
         }

@@ -17,6 +17,7 @@ pub mod guest;
 pub mod object;
 pub mod policy;
 pub mod record;
+pub mod reset;
 pub mod schema;
 pub mod slope;
 mod snapshot;

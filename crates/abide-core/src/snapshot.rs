@@ -22,7 +22,7 @@ use crate::state::{PendingEffect, RuleMemory, State, Status};
 use crate::time::{Span, Timestamp};
 
 /// The version of this form.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
@@ -33,7 +33,7 @@ impl Engine {
         let mut bytes = Vec::with_capacity(256 + self.objects.len() * 512);
         let mut e = Encoder::new(&mut bytes);
         let written: std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> = (|| {
-            e.array(7)?.u64(VERSION)?;
+            e.array(8)?.u64(VERSION)?;
             let host = &self.host;
             e.array(5)?
                 .str(&host.identity)?
@@ -41,11 +41,16 @@ impl Engine {
                 .str(&host.origin)?
                 .bytes(&host.certificate)?;
             e.bool(host.replayed)?;
-            e.array(4)?
+            e.array(5)?
+                .bytes(&self.host_genesis.0)?
                 .u64(self.host_length)?
                 .bytes(&self.host_head.0)?
                 .u64(self.clock.tick)?
                 .i64(self.clock.time.0)?;
+            e.array(self.clock_counters.len() as u64)?;
+            self.clock_counters
+                .iter()
+                .try_for_each(|(key, counter)| e.array(2)?.bytes(key)?.u64(*counter)?.ok())?;
             e.array(self.schemas_in_order().len() as u64)?;
             for (schema, behaviour) in self.schemas_in_order() {
                 e.array(2)?.bytes(&schema.canonical)?;
@@ -72,7 +77,7 @@ impl Engine {
     /// When the bytes are of another version, or damaged: fold the log instead.
     pub fn restore(bytes: &[u8]) -> Result<Self> {
         let d = &mut Decoder::new(bytes);
-        arity(d, 7)?;
+        arity(d, 8)?;
         let version = d.u64()?;
         if version != VERSION {
             return Err(DecodeError::Version(version));
@@ -85,10 +90,13 @@ impl Engine {
             certificate: fixed(d)?,
             replayed: d.bool()?,
         };
-        arity(d, 4)?;
+        arity(d, 5)?;
+        let host_genesis = Hash(fixed(d)?);
         let (host_length, host_head) = (d.u64()?, Hash(fixed(d)?));
         let clock = Clock { tick: d.u64()?, time: Timestamp(d.i64()?) };
         let mut engine = Self::empty(host, clock);
+        engine.host_genesis = host_genesis;
+        engine.clock_counters = list(d, counter)?.into_iter().collect();
         engine.host_length = host_length;
         engine.host_head = host_head;
         for (canonical, behaviour) in list(d, |d| {
@@ -286,12 +294,7 @@ fn read_state(d: &mut Decoder<'_>) -> Result<State> {
             arity(d, 2)?;
             Ok((RuleIx(d.u16()?), maybe_time(d)?))
         })?,
-        counters: list(d, |d| {
-            arity(d, 2)?;
-            Ok((fixed(d)?, d.u64()?))
-        })?
-        .into_iter()
-        .collect(),
+        counters: list(d, counter)?.into_iter().collect(),
         denied: list(d, pending_one)?.into_iter().map(|one| (one.key, one.last)).collect(),
         own_denials: list(d, |d| Ok(Timestamp(d.i64()?)))?,
         effects: list(d, read_effect)?.into_iter().collect(),
@@ -303,6 +306,12 @@ fn read_state(d: &mut Decoder<'_>) -> Result<State> {
         .collect(),
         pending: Vec::new(),
     })
+}
+
+/// The last counter of a key.
+fn counter(d: &mut Decoder<'_>) -> Result<([u8; 32], u64)> {
+    arity(d, 2)?;
+    Ok((fixed(d)?, d.u64()?))
 }
 
 fn read_effect(d: &mut Decoder<'_>) -> Result<(u64, PendingEffect)> {

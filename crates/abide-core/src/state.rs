@@ -3,6 +3,8 @@
 //! INVARIANT: [`State::apply`] is the only thing that changes a state, live and in replay alike; so the state is the
 //! fold of the lineage. What stands beside it is [`State::pending`], which is the fold of the host's own lineage.
 
+mod shift;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -45,6 +47,12 @@ impl Status {
             Self::Sealed => "sealed",
             Self::Terminated => "terminated",
         }
+    }
+
+    /// Whether the object will never act again.
+    #[must_use]
+    pub fn is_closed(self) -> bool {
+        matches!(self, Self::Sealed | Self::Terminated)
     }
 }
 
@@ -264,6 +272,7 @@ impl State {
                 self.status = Status::Terminated;
             }
             Event::Pause { since } => self.skip_missed(schema, *since, at),
+            Event::Clock { since, .. } => self.set_back(since.since(at)),
             Event::Outcome(outcome) => {
                 self.effects.remove(&outcome.of);
             }

@@ -40,6 +40,13 @@ impl Timestamp {
         Self(self.0.saturating_add(span.0))
     }
 
+    /// This time on a clock that was set back by a span, held at the bounds. The end of time stays where it is: what never
+    /// comes does not come sooner.
+    #[must_use]
+    pub fn set_back(self, by: Span) -> Self {
+        if self.0 == i64::MAX { self } else { Self(self.0.saturating_sub(by.0)) }
+    }
+
     /// The span from `earlier` to this time, held at the bounds.
     #[must_use]
     pub fn since(self, earlier: Self) -> Span {

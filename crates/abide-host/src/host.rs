@@ -10,9 +10,10 @@ use abide_core::engine::{Arrival, BeginError, Beginning, Engine, FoldError};
 use abide_core::frame::Frame;
 use abide_core::guest::{Behaviour, LogLine};
 use abide_core::policy::Policy;
-use abide_core::record::HostGenesis;
+use abide_core::record::{HostGenesis, Signature};
+use abide_core::reset::ResetError;
 use abide_core::schema::Schema;
-use abide_core::time::Timestamp;
+use abide_core::time::{Span, Timestamp};
 use abide_store::{
     AppendError, BlobError, Commit, Disk, Entry, FileDisk, Frames, Log, LogOptions, LogReader, OpenError,
     Position, ReadError, Snapshot, SnapshotError,
@@ -65,6 +66,9 @@ pub enum HostError {
     /// An observation names what is not there.
     #[error(transparent)]
     Ask(#[from] AskError),
+    /// The clock is not reset. Nothing was changed.
+    #[error(transparent)]
+    Reset(#[from] ResetError),
     /// The store was made with another kind of clock.
     #[error(
         "the store has {had} clock, and this run has {has} clock; give this run a data folder of its own"
@@ -158,6 +162,8 @@ pub struct Host {
     tickets: u64,
     unsnapped: usize,
     late_ticks: u64,
+    /// How far resets set the clock back since [`Host::take_set_back`].
+    set_back: Span,
     recovered: Recovered,
     /// The tick whose commit is on its way to the disk.
     under_way: Option<UnderWay>,
@@ -264,6 +270,7 @@ impl Host {
             tickets: 0,
             unsnapped,
             late_ticks: 0,
+            set_back: Span::ZERO,
             recovered,
             flusher: None,
             under_way: None,
@@ -552,6 +559,30 @@ impl Host {
         let log = log.collect();
         let (acts, denials) = (self.frame.acts, self.frame.denials);
         Ticked { clock, records: self.frame.entries.len(), acts, denials, verdicts, effects, log }
+    }
+
+    /// Sets the clock back to `to` by an operator's signature over [`abide_core::reset::reset_bytes`], in a commit of its own:
+    /// its tick and time, which is `to`.
+    ///
+    /// # Errors
+    /// [`HostError::Reset`] when the clock may not be reset; any other when the commit fails.
+    pub fn reset_clock(&mut self, to: Timestamp, signature: Signature) -> Result<Clock, HostError> {
+        self.land()?;
+        let since = self.time();
+        self.engine.reset_clock(to, signature, &mut self.frame)?;
+        self.commit()?;
+        let by = since.since(to);
+        self.set_back = Span(self.set_back.0.saturating_add(by.0));
+        // Effects of a tick that nobody was told of yet are reckoned on the clock as it is now, as those that went out are.
+        for request in self.landed.iter_mut().flat_map(|ticked| &mut ticked.effects) {
+            request.set_back(by);
+        }
+        Ok(self.engine.clock())
+    }
+
+    /// How far the clock was set back since this was last asked: whoever keeps times of it moves them as far.
+    pub(crate) fn take_set_back(&mut self) -> Span {
+        std::mem::take(&mut self.set_back)
     }
 
     /// Effects that were ordered and have no outcome yet, in the order of objects and records.

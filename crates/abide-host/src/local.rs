@@ -1,8 +1,9 @@
 //! The local API: a socket in the data folder, over which the command line asks things of a running host.
 //!
 //! One request and one answer a connection, each a line of JSON. A request is `{"op": …}` with `op` one of `status`,
-//! `observe`, `mutate`, `release`, `seal`, `upgrade`; the answer to all but `status` comes after the flush of the tick that
-//! took it. The same requests are answered by [`fn@ask`] when no host runs.
+//! `observe`, `mutate`, `release`, `seal`, `upgrade`, `reset-clock`; the answer to all but `status` and `reset-clock` comes after
+//! the flush of the tick that took it, that to `reset-clock` after the flush of its own commit. The same requests are answered
+//! by [`fn@ask`] when no host runs.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -195,6 +196,7 @@ fn submit(host: &mut Host, body: &Json) -> Result<Submitted, HostError> {
     let op = text("op");
     let (number, input) = match op {
         "status" => return Ok(Submitted::Answered(status_json(host))),
+        "reset-clock" => return reset_clock(host, body).map(Submitted::Answered),
         "observe" => {
             let (number, request) =
                 ask::observation(host.engine(), text("object"), text("mutation"), &args, "cli")?;
@@ -227,8 +229,28 @@ fn submit(host: &mut Host, body: &Json) -> Result<Submitted, HostError> {
     host.submit(number, input).map(Submitted::Waits)
 }
 
+/// A reset of the clock is a commit of its own, so its answer waits for no tick. A refusal is an answer like any other.
+fn reset_clock(host: &mut Host, body: &Json) -> Result<Json, HostError> {
+    let to = body.get("to").and_then(Json::as_str).and_then(|to| to.parse().ok()).ok_or(AskError::Shape)?;
+    let signature = signature(body).ok_or(AskError::Shape)?;
+    let since = host.time();
+    match host.reset_clock(to, signature) {
+        Ok(clock) => Ok(json!({
+            "verdict": "recorded",
+            "since": since.to_string(),
+            "time": clock.time.to_string(),
+            "tick": clock.tick,
+        })),
+        Err(HostError::Reset(refused)) => Ok(json!({ "verdict": "refused", "message": refused.to_string() })),
+        Err(error) => Err(error),
+    }
+}
+
 fn status_json(host: &Host) -> Json {
     let clock = host.shown_clock();
+    let ahead = clock_ahead(host.engine().host().replayed, clock.time);
+    let help =
+        ahead.as_ref().map(|_| "`abide clock --reset` sets the clock back, by an operator's signature");
     json!({
         "running": true,
         "identity": &*host.engine().host().identity,
@@ -238,14 +260,15 @@ fn status_json(host: &Host) -> Json {
         "time": clock.time.to_string(),
         "records": host.log().checkpoint().map_or(0, |checkpoint| checkpoint.size),
         "late_ticks": host.late_ticks(),
-        "clock_ahead": clock_ahead(host),
+        "clock_ahead": ahead,
+        "help": help,
     })
 }
 
 /// How far the recorded clock of a live host is ahead of the wall clock, if it is by more than a second.
-fn clock_ahead(host: &Host) -> Option<String> {
-    let ahead = host.time().since(crate::clock::wall_clock());
-    (!host.engine().host().replayed && ahead > Span::from_secs(1)).then(|| ahead.to_string())
+fn clock_ahead(replayed: bool, recorded: Timestamp) -> Option<String> {
+    let ahead = recorded.since(crate::clock::wall_clock());
+    (!replayed && ahead > Span::from_secs(1)).then(|| ahead.to_string())
 }
 
 fn verdict_json(verdict: &Verdict) -> Json {

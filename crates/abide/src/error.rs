@@ -149,7 +149,7 @@ impl From<HostError> for CommandError {
     fn from(error: HostError) -> Self {
         match error {
             HostError::Ask(error) => error.into(),
-            HostError::Begin(_) => Self::refused(error.to_string()),
+            HostError::Begin(_) | HostError::Reset(_) => Self::refused(error.to_string()),
             _ => Self::environment(error.to_string()),
         }
     }

@@ -232,6 +232,14 @@ impl Reader<'_> {
                     .allotment()?
                     .ok_or_else(|| DecodeError::Malformed("key 20 is missing".to_owned()))?,
             },
+            21 => Event::Clock {
+                since: Timestamp(need(key::SINCE)?.i64()?),
+                signature: self
+                    .entries
+                    .get(key::BY)
+                    .map(|mut d| signature(&mut d).map(Box::new))
+                    .transpose()?,
+            },
             other => return malformed(format!("kind {other} is unknown")),
         })
     }

@@ -149,6 +149,13 @@ fn write(record: &Record, schema: Option<&Schema>, e: &mut Sink<'_>) -> Done {
             write_policy(policy, e)
         }
         Event::Pause { since } => e.u8(key::SINCE)?.i64(since.0)?.ok(),
+        Event::Clock { since, signature } => {
+            if let Some(signature) = signature {
+                e.u8(key::BY)?;
+                write_signature(signature, e)?;
+            }
+            e.u8(key::SINCE)?.i64(since.0)?.ok()
+        }
         Event::Outcome(outcome) => write_outcome(outcome, e),
         Event::ChildEnded { child, part } => {
             e.u8(key::ALLOTMENT)?;
@@ -195,6 +202,7 @@ impl Event {
             Self::Pause { .. } => 18,
             Self::Outcome(_) => 19,
             Self::ChildEnded { .. } => 20,
+            Self::Clock { .. } => 21,
             Self::Upgrade(_) => 22,
         }
     }
@@ -222,6 +230,7 @@ fn entries(event: &Event) -> u64 {
                 + some(d.affordable_at.is_some())
         }
         Event::Sleep { until, .. } => 1 + some(until.is_some()),
+        Event::Clock { signature, .. } => 1 + some(signature.is_some()),
         Event::Spawn(s) => 3 + some(s.allotment.is_some()) + some(s.behaviour.is_some()),
         Event::Schema(known) => 1 + some(known.behaviour.is_some()),
         Event::Outcome(o) => 3 + some(o.message.is_some()),

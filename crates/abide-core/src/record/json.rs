@@ -191,6 +191,13 @@ fn event_json(event: &Event, names: Names<'_>, out: &mut Map<String, Json>) {
         }
         Event::Policy(policy) => put("policy", policy_json(policy)),
         Event::Pause { since } => put("since", since.to_string().into()),
+        Event::Clock { since, signature } => {
+            put("since", since.to_string().into());
+            if let Some(signature) = signature {
+                put("caller", "operator".into());
+                put("operator", signature_json(signature));
+            }
+        }
         Event::Outcome(outcome) => outcome_json(outcome, &mut put),
         Event::ChildEnded { child, part } => {
             put("child", (&**child).into());

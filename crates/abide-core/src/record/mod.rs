@@ -156,6 +156,14 @@ pub enum Event {
         /// What came back.
         part: Allotment,
     },
+    /// The host's clock was ahead, and an operator set it back to this record's time. It stands in the host's lineage, and in
+    /// that of each object which it concerns.
+    Clock {
+        /// The last time before it.
+        since: Timestamp,
+        /// The operator's, in the host's lineage; it covers [`crate::reset::reset_bytes`].
+        signature: Option<Box<Signature>>,
+    },
     /// Record 0 of a host.
     Host(Box<HostGenesis>),
     /// A schema that objects of this log have.

@@ -7,6 +7,7 @@ mod document;
 mod expressions;
 mod laws;
 mod records;
+mod reset;
 mod schema;
 mod wit;
 mod world;

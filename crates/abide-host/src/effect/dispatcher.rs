@@ -97,6 +97,16 @@ impl Dispatcher {
         }
     }
 
+    /// Moves the times of every request without an outcome back by so much: the recorded clock was set back, and they were
+    /// reckoned on it. An attempt that is in flight goes on.
+    pub fn set_back(&self, by: Span) {
+        for pool in self.pools.values() {
+            for pending in pool.lock().lanes.values_mut().flatten() {
+                Arc::make_mut(&mut pending.request).set_back(by);
+            }
+        }
+    }
+
     /// Begins no further attempt and waits until those in flight have ended, at most so long. What comes back is every
     /// request that has no outcome, in no particular order: it stays pending in the store, and is submitted again after a
     /// restart. A call that was still in flight may yet succeed, so it may be made twice.
@@ -267,7 +277,8 @@ impl Pool {
             }
             Next::Again(pending, wait) => {
                 if let Some(front) = queue.lanes.get_mut(&object).and_then(VecDeque::front_mut) {
-                    *front = pending;
+                    // The request in the lane is the one whose times moved with the clock meanwhile.
+                    *front = Pending { request: Arc::clone(&front.request), ..pending };
                 }
                 queue.delays += 1;
                 queue.delayed.insert((Instant::now() + wait, queue.delays), object);

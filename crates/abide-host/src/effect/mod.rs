@@ -50,6 +50,14 @@ pub struct Request {
     pub simulated: bool,
 }
 
+impl Request {
+    /// Moves its times back by as much as the recorded clock, on which they were reckoned: it stays valid for as long as it was.
+    pub(crate) fn set_back(&mut self, by: Span) {
+        self.time = self.time.set_back(by);
+        self.valid_until = self.valid_until.set_back(by);
+    }
+}
+
 /// What became of an effect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {

@@ -26,7 +26,8 @@ pub(crate) use execute::spawn_problem;
 pub enum At {
     /// Up to the record of that number, which is the last that counts.
     Seq(u64),
-    /// Up to that time: its records count.
+    /// Up to the last record that is of that time or before. Where the clock was reset, that is the last one on either side of
+    /// the reset.
     Time(Timestamp),
 }
 
@@ -162,9 +163,15 @@ pub fn replay(
     execute: Option<&dyn Guest>,
 ) -> Result<Replayed, ReplayError> {
     check_place(object, at)?;
+    let end = match at {
+        None => None,
+        Some(At::Seq(seq)) => Some(seq),
+        Some(At::Time(time)) => Some(last_until(view, object, time)?.map_or(0, |record| record.seq)),
+    };
     let mut replay = Replay {
         view,
         at,
+        end,
         execute: execute.map(|guest| execute::Executor::new(view, guest)),
         object: None,
         folded: 0,
@@ -190,10 +197,7 @@ pub fn replay(
         if tick.first().is_some_and(|(first, _)| first.tick != link.0.tick) {
             replay.tick(object, &std::mem::take(&mut tick))?;
         }
-        let is_after = !counts(at, &link.0);
-        if let (Some(At::Time(time)), true, 0) = (at, is_after, link.0.seq) {
-            return Err(ReplayError::Time { object: Arc::clone(&object.id), time, began: link.0.time });
-        }
+        let is_after = !counts(end, &link.0);
         if is_after && (tick.is_empty() || execute.is_none()) {
             break;
         }
@@ -208,6 +212,8 @@ pub fn replay(
 struct Replay<'a> {
     view: &'a View,
     at: Option<At>,
+    /// The last record that counts; `None`: all do.
+    end: Option<u64>,
     execute: Option<execute::Executor<'a>>,
     /// The object as the records so far left it.
     object: Option<Object>,
@@ -221,7 +227,7 @@ impl Replay<'_> {
         if let Some(executor) = &mut self.execute {
             executor.tick(live, self.object.as_ref(), links, &mut self.problems)?;
         }
-        for (record, hash) in links.iter().filter(|(record, _)| counts(self.at, record)) {
+        for (record, hash) in links.iter().filter(|(record, _)| counts(self.end, record)) {
             match (&mut self.object, &record.event) {
                 (None, Event::Genesis(genesis)) => {
                     let schema = Arc::clone(&live.schema);
@@ -245,7 +251,7 @@ impl Replay<'_> {
     }
 
     fn finish(self, live: &Object) -> Result<Replayed, ReplayError> {
-        let Self { view, at, execute, object, folded, mut problems } = self;
+        let Self { view, at, end: _, execute, object, folded, mut problems } = self;
         let Some(mut object) = object else {
             let state = Json::Null;
             let executed = execute.map(|executor| executor.records());
@@ -277,12 +283,50 @@ impl Replay<'_> {
     }
 }
 
-/// Whether a record counts up to `at`.
-fn counts(at: Option<At>, record: &Record) -> bool {
-    match at {
-        None => true,
-        Some(At::Seq(seq)) => record.seq <= seq,
-        Some(At::Time(time)) => record.time <= time,
+/// Whether a record counts, where `end` is the last that does.
+fn counts(end: Option<u64>, record: &Record) -> bool {
+    end.is_none_or(|end| record.seq <= end)
+}
+
+/// An object's last record that is of `time` or before: with a clock that was reset, records before it may be of later
+/// times. `None` where not even the first can be read; what follows one that does not verify is not looked at.
+pub(crate) fn last_until(view: &View, object: &Object, time: Timestamp) -> Result<Option<Record>, NoRecord> {
+    let (mut last, mut began) = (None, None);
+    for link in view.records(Lineage::of(object))? {
+        let (record, _) = match link {
+            Ok(link) => link,
+            Err(HostError::Fold { .. }) => break,
+            Err(error) => return Err(error.into()),
+        };
+        began = began.or(Some(record.time));
+        if record.time <= time {
+            last = Some(record);
+        }
+    }
+    match (&last, began) {
+        (None, Some(began)) => Err(NoRecord::Time { object: Arc::clone(&object.id), time, began }),
+        _ => Ok(last),
+    }
+}
+
+/// Why no record can be the last until a time.
+pub(crate) enum NoRecord {
+    Host(HostError),
+    Time { object: Arc<str>, time: Timestamp, began: Timestamp },
+}
+
+impl From<HostError> for NoRecord {
+    fn from(error: HostError) -> Self {
+        Self::Host(error)
+    }
+}
+
+impl From<NoRecord> for ReplayError {
+    fn from(error: NoRecord) -> Self {
+        match error {
+            NoRecord::Host(error) => Self::Host(error),
+            NoRecord::Time { object, time, began } => Self::Time { object, time, began },
+        }
     }
 }
 

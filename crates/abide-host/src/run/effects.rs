@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use abide_core::cycle::Input;
 use abide_core::record::{Outcome, OutcomeStatus};
-use abide_core::time::Timestamp;
+use abide_core::time::{Span, Timestamp};
 
 use crate::clock::wall_clock;
 use crate::effect::{self, Backoff, Dispatcher, DispatcherConfig, Request};
@@ -76,6 +76,11 @@ impl Effects {
 
     pub(super) fn set_replayed_now(&self, now: Timestamp) {
         self.replayed_now.store(now.0, Ordering::Release);
+    }
+
+    /// The clock was set back by so much: what is under way stays valid for as long as it was.
+    pub(super) fn set_back(&self, by: Span) {
+        self.dispatcher.set_back(by);
     }
 
     /// Puts the outcomes that have come back into inboxes.

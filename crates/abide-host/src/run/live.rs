@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use abide_core::time::Span;
+
 use super::dev::{Changed, Watch};
 use super::effects::Effects;
 use super::{Progress, Run, RunError, fits, pause_after, put_in_force, submit};
@@ -48,6 +50,11 @@ pub(super) fn run(
             take_changes(watch, run, host)?;
         }
         server.take(host);
+        let set_back = host.take_set_back();
+        if set_back > Span::ZERO {
+            clock = LiveClock::new(host.time());
+            effects.set_back(set_back);
+        }
         effects.collect(host)?;
         let last = host.time();
         let now = clock.now();

@@ -213,7 +213,8 @@ impl Run<'_> {
         let ahead = host.time().since(wall);
         if ahead > Span::from_secs(1) {
             let message = format!(
-                "the last recorded time, {}, is {ahead} ahead of the clock: time goes on from there, since it never runs backwards",
+                "the last recorded time, {}, is {ahead} ahead of the clock: time goes on from there, since it never runs \
+                 backwards by itself; `abide clock --reset` sets it back, by your signature",
                 host.time()
             );
             (self.progress)(Progress::Note(message));

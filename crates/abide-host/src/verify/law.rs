@@ -47,6 +47,9 @@ pub(super) fn breach(
         },
         Event::Quarantine => quarantine_breach(object, record.time),
         Event::Wake if object.state.status != Status::Sleeping => Some("it did not sleep".to_owned()),
+        Event::Clock { signature: Some(_), .. } => {
+            Some("the signature of a reset stands in the host's lineage alone".to_owned())
+        }
         Event::Genesis(_) | Event::Host(_) | Event::Schema(_) | Event::Progress(_) => {
             Some("such a record does not stand there in an object's lineage".to_owned())
         }

@@ -7,17 +7,21 @@ use abide_core::clock::Clock;
 use abide_core::engine::Engine;
 use abide_core::object::Object;
 use abide_core::record::decode::{DecodeError, Header, decode_strict, header};
-use abide_core::record::{Event, Genesis, HOST, Hash, HostGenesis, Progress, Record};
+use abide_core::record::{Event, Genesis, HOST, Hash, HostGenesis, Progress, Record, Signature};
+use abide_core::reset::HostClock;
 use abide_core::schema::Schema;
 use abide_core::time::Timestamp;
 use abide_store::{Damage, Frame, LogReader, Position, ReadError};
 
 use super::law::{Family, breach, genesis_breach};
+use super::reset::{Reset, reset_breaches};
 use crate::history::{Problem, differences};
 
 /// Every lineage of a log, as far as its records were read.
 pub(super) struct Lineages {
     host: Option<HostGenesis>,
+    /// The hash of record 0.
+    host_genesis: Hash,
     /// The host's own lineage.
     own: Chain,
     schemas: BTreeMap<Hash, Arc<Schema>>,
@@ -26,6 +30,12 @@ pub(super) struct Lineages {
     ids: BTreeMap<Arc<str>, u32>,
     family: Family,
     clock: Clock,
+    /// The reset of the clock in the commit at hand.
+    reset: Option<Reset>,
+    /// The last counter of each key that reset the clock.
+    clock_counters: BTreeMap<[u8; 32], u64>,
+    /// The records of the commit at hand that were read.
+    commit_records: u64,
     records: u64,
     /// The frames that were read: where each starts, its first record, and the one after its last.
     frames: Vec<(Position, u64, u64)>,
@@ -63,12 +73,16 @@ impl Lineages {
     pub(super) fn read(reader: &LogReader, limit: Option<u64>) -> Result<Self, ReadError> {
         let mut lineages = Self {
             host: None,
+            host_genesis: Hash::default(),
             own: Chain::default(),
             schemas: BTreeMap::new(),
             objects: Vec::new(),
             ids: BTreeMap::new(),
             family: Family::default(),
             clock: Clock::default(),
+            reset: None,
+            clock_counters: BTreeMap::new(),
+            commit_records: 0,
             records: 0,
             frames: Vec::new(),
             problems: Vec::new(),
@@ -101,10 +115,12 @@ impl Lineages {
                 }
                 Err(ReadError::Damaged(_)) => {
                     let next = reader.sound_after(end)?;
+                    self.commit_records = 0;
                     for record in reader.records_of_damaged(end, next.unwrap_or(reader.end())) {
                         let (number, bytes, hash) = (record.object, &*record.bytes, Hash(record.hash()));
                         self.record(Read { leaf: record.leaf, number, bytes, hash }, None);
                     }
+                    self.end_reset(None);
                     return Ok(next);
                 }
                 Err(error) => return Err(error),
@@ -116,20 +132,8 @@ impl Lineages {
     fn frame(&mut self, frame: &Frame) {
         let clock = Clock { tick: frame.tick(), time: Timestamp(frame.time()) };
         let first = frame.records().next().map_or(0, |record| record.leaf);
-        if clock < self.clock || clock.time < self.clock.time {
-            let what = format!(
-                "its tick {} at {} is before tick {} at {}",
-                clock.tick, clock.time, self.clock.tick, self.clock.time
-            );
-            self.problems.push(Problem {
-                object: None,
-                seq: None,
-                leaf: Some(first),
-                tick: Some(clock.tick),
-                what,
-            });
-        }
-        self.clock = clock;
+        let before = self.clock;
+        self.commit_records = 0;
         self.frames.push((
             frame.position(),
             first,
@@ -141,6 +145,23 @@ impl Lineages {
                 Read { leaf: record.leaf, number: record.object, bytes: record.bytes, hash },
                 Some(clock),
             );
+        }
+        let was_reset = self.end_reset(Some(first));
+        self.clock = clock;
+        // Time goes back by a reset alone, and that is a tick of its own.
+        let goes_on = clock >= before && (clock.time >= before.time || was_reset && clock.tick > before.tick);
+        if !goes_on {
+            let what = format!(
+                "its tick {} at {} is before tick {} at {}",
+                clock.tick, clock.time, before.tick, before.time
+            );
+            self.problems.push(Problem {
+                object: None,
+                seq: None,
+                leaf: Some(first),
+                tick: Some(clock.tick),
+                what,
+            });
         }
         for (parent, record) in self.family.end_tick() {
             let what = format!("its record {record} makes a child that does not begin in this tick");
@@ -156,12 +177,16 @@ impl Lineages {
 
     fn record(&mut self, read: Read<'_>, clock: Option<Clock>) {
         self.records += 1;
+        self.commit_records += 1;
         let header = match header(read.bytes) {
             Ok(header) => header,
             Err(error) => return self.unreadable(read, &error),
         };
         if clock.is_some_and(|clock| clock.tick != header.tick || clock.time != header.time) {
             self.problem(read, &header, "its tick or time is not that of its commit".to_owned());
+        }
+        if self.reset.as_ref().is_some_and(|_| !Reset::may_hold(header.kind)) {
+            self.problem(read, &header, "a reset of the clock is a commit of its own".to_owned());
         }
         let number = if &*header.object == HOST { Some(0) } else { self.ids.get(&header.object).copied() };
         match number {
@@ -197,7 +222,10 @@ impl Lineages {
             Err(error) => return self.problem(read, header, error.to_string()),
         };
         match record.event {
-            Event::Host(host) if read.leaf == 0 => self.host = Some(*host),
+            Event::Host(host) if read.leaf == 0 => {
+                self.host = Some(*host);
+                self.host_genesis = read.hash;
+            }
             Event::Schema(known) => match Schema::from_canonical(&known.canonical) {
                 Ok(schema) => {
                     self.schemas.insert(Hash(schema.digest), Arc::new(schema));
@@ -205,8 +233,48 @@ impl Lineages {
                 Err(error) => self.problem(read, header, format!("its schema cannot be read: {error}")),
             },
             Event::Progress(progress) => self.progress(*progress),
+            Event::Clock { since, signature } => self.reset(read, header, since, signature.as_deref()),
             _ => self.problem(read, header, "a host's lineage holds no such record".to_owned()),
         }
+    }
+
+    /// A reset of the clock: the objects that it concerns have it in their lineages, in the same commit.
+    fn reset(&mut self, read: Read<'_>, header: &Header, since: Timestamp, signature: Option<&Signature>) {
+        if self.commit_records != 1 {
+            self.problem(read, header, "a reset of the clock comes first in its commit".to_owned());
+        }
+        let host = HostClock {
+            genesis: self.host_genesis,
+            replayed: self.host.as_ref().is_some_and(|host| host.replayed),
+            time: since,
+            counters: &self.clock_counters,
+        };
+        let sound = || self.objects.iter().filter(|followed| followed.sound).map(|followed| &followed.object);
+        // Of an object whose lineage is not whole, nobody can say who its operators were.
+        let all = self.objects.iter().all(|followed| followed.sound);
+        let wrong = reset_breaches(&host, sound(), all, self.clock, header, signature);
+        let awaited = sound().filter(|object| object.state.minds_the_clock(&object.schema, since));
+        self.reset = Some(Reset::new(since, awaited.map(|object| object.number)));
+        for what in wrong {
+            self.problem(read, header, what);
+        }
+        if let Some(signature) = signature {
+            self.clock_counters.insert(signature.key, signature.counter);
+        }
+        self.clock = Clock { tick: header.tick, time: header.time };
+    }
+
+    /// A commit ends: whether it was a reset of the clock. Those whose lineages do not tell of it are told.
+    fn end_reset(&mut self, leaf: Option<u64>) -> bool {
+        let Some(reset) = self.reset.take() else { return false };
+        for number in reset.into_awaited() {
+            let Some(followed) = self.number(number).filter(|followed| followed.sound) else { continue };
+            let object = Some(Arc::clone(&followed.object.id));
+            let what = "its lineage does not tell of the reset of the clock in this tick".to_owned();
+            let tick = Some(self.clock.tick);
+            self.problems.push(Problem { object, seq: None, leaf, tick, what });
+        }
+        true
     }
 
     fn progress(&mut self, progress: Progress) {
@@ -282,6 +350,9 @@ impl Lineages {
         match decoded {
             Ok(record) if followed.sound => {
                 wrong.extend(breach(&followed.object, &record, &self.schemas));
+                if let Event::Clock { since, .. } = &record.event {
+                    wrong.extend(Reset::breach(self.reset.as_mut(), *since, number));
+                }
                 if let Event::Spawn(spawned) = &record.event {
                     self.family.spawn(&followed.object, read.hash, spawned);
                 }

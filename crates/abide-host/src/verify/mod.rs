@@ -6,6 +6,7 @@
 
 mod law;
 mod lineages;
+mod reset;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -52,6 +52,7 @@ pub fn describe(record: &Record, schema: &Schema) -> String {
         Event::Outcome(outcome) => format!("outcome of record {}: {}", outcome.of, outcome.status.name()),
         Event::ChildEnded { child, .. } => format!("end of child `{child}`"),
         Event::Pause { since } => format!("pause since {since}"),
+        Event::Clock { since, .. } => format!("clock set back from {since}"),
         _ => kind.to_owned(),
     }
 }

@@ -18,6 +18,7 @@ use abide_core::schema::{RuleIx, Schema};
 use abide_core::time::Timestamp;
 use serde_json::{Map, Value as Json};
 
+use crate::history::NoRecord;
 use crate::host::HostError;
 
 pub use field::{Origin, RecordNode, ValueNode, why_field};
@@ -60,6 +61,15 @@ pub enum WhyError {
         /// The time of its genesis.
         began: Timestamp,
     },
+}
+
+impl From<NoRecord> for WhyError {
+    fn from(error: NoRecord) -> Self {
+        match error {
+            NoRecord::Host(error) => Self::Host(error),
+            NoRecord::Time { object, time, began } => Self::Time { object, time, began },
+        }
+    }
 }
 
 fn hint(nearest: &Option<String>) -> String {

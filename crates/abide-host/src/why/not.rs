@@ -9,6 +9,7 @@ use abide_core::time::{Span, Timestamp};
 use serde_json::{Map, Value as Json};
 
 use super::{Branch, Mark, WhyError, explanation_branch, explanation_json, rule_of};
+use crate::history::last_until;
 use crate::view::{Lineage, Link, View, describe, rule_name};
 
 /// Why a rule did not fire.
@@ -69,7 +70,8 @@ impl Kept {
     }
 }
 
-/// Why a rule did not fire at a time: in the tick of that time, or as the object stood then if it had no tick.
+/// Why a rule did not fire at a time: in the tick of that time, or as the object stood then if it had no tick. Where the
+/// clock was reset, a time that came twice is the later one.
 ///
 /// # Errors
 /// When the log cannot be read, the schema has no such rule, or the object did not exist yet.
@@ -136,19 +138,22 @@ struct Moment<'a> {
 impl<'a> Moment<'a> {
     fn find(view: &View, live: &'a Object, ix: RuleIx, at: Timestamp) -> Result<Self, WhyError> {
         let schema = &*live.schema;
+        let last_record = last_until(view, live, at)?;
+        let (end, tick_of_end) = last_record.map_or((0, None), |record| (record.seq, Some(record.tick)));
         let mut object: Option<Object> = None;
         let (mut here, mut after) = (Vec::new(), Vec::<Link>::new());
         let (mut last, mut ended) = (None, None);
         for link in view.records(Lineage::of(live))? {
             let (record, hash) = link?;
-            if record.time > at {
+            if record.seq > end {
                 if after.first().is_some_and(|(first, _)| first.tick != record.tick) {
                     break;
                 }
                 after.push((record, hash));
                 continue;
             }
-            if record.time == at {
+            // The tick of that time, if there is one, is the last that counts: before a reset, another may have had its time.
+            if record.time == at && tick_of_end == Some(record.tick) {
                 here.push((record, hash));
                 continue;
             }
@@ -184,6 +189,11 @@ impl<'a> Moment<'a> {
     /// Folds what came before the rules were evaluated.
     fn inspect(&mut self) {
         let Self { here, object, at, schema, .. } = self;
+        if here.iter().any(|(record, _)| reset_since(record).is_some()) {
+            // No rule has a turn in such a tick: how the object stands is what all of its records come to.
+            here.iter().for_each(|(record, hash)| object.fold(record, *hash));
+            return;
+        }
         for (index, (record, hash)) in here.iter().enumerate() {
             if record.seq < object.length {
                 continue;
@@ -214,6 +224,11 @@ impl<'a> Moment<'a> {
         if matches!(self.here.first(), Some((Record { event: Event::Genesis(_), .. }, _))) {
             let message = "the object began in that tick: its first cycle is the next one".to_owned();
             return Some(self.with(Kept::Turn, message, self.here.first(), None));
+        }
+        if let Some((link, since)) = self.here.iter().find_map(|link| Some((link, reset_since(&link.0)?))) {
+            let message =
+                format!("the clock was set back in that tick, from {since}: no rule has a turn in it");
+            return Some(self.with(Kept::Turn, message, Some(link), None));
         }
         let mine = self.here.iter().find_map(|link| Some((link, is_chosen(&link.0, self.ix)?)));
         if let Some((link, denied)) = mine {
@@ -443,6 +458,14 @@ fn fold(object: &mut Option<Object>, live: &Object, record: &Record, hash: abide
 fn counts_of(record: &Record) -> Option<&Vec<Counted>> {
     match &record.event {
         Event::Denials(counted) => Some(counted),
+        _ => None,
+    }
+}
+
+/// The time before it, of a reset of the clock.
+fn reset_since(record: &Record) -> Option<Timestamp> {
+    match record.event {
+        Event::Clock { since, .. } => Some(since),
         _ => None,
     }
 }

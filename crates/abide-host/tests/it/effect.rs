@@ -252,6 +252,22 @@ mod dispatcher {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_takes_what_is_under_way_with_it() {
+        let (target, calls, say) = told();
+        let (dispatcher, outcomes) = start(vec![("t", target)], now(Span::from_secs(1000).0));
+        dispatcher.submit(request("ewr", 1));
+        dispatcher.submit(request("ewr", 2));
+        calls.recv_timeout(LONG).unwrap();
+        // The first is in flight and the second waits. Both were to be valid up to 1800 s.
+        dispatcher.set_back(Span::from_secs(900));
+        say.send(failure()).unwrap();
+        let ended: Vec<_> = (0..2).map(|_| outcomes.recv_timeout(LONG).unwrap()).collect();
+        assert_eq!(ended[0].status, OutcomeStatus::Abandoned { error: Some("no answer".to_owned()) });
+        assert_eq!((&ended[1].status, ended[1].attempts), (&OutcomeStatus::Abandoned { error: None }, 0));
+        assert!(dispatcher.stop(LONG).is_empty());
+    }
+
+    #[test]
     fn a_failure_is_tried_again_in_its_place() {
         let (target, calls, say) = told();
         let (dispatcher, outcomes) = start(vec![("t", target)], now(0));

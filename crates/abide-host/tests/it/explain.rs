@@ -2,6 +2,7 @@
 
 mod history;
 mod law;
+mod reset;
 mod scenario;
 mod verify;
 mod view;

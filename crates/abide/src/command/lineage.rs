@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use abide_core::record::encode::KINDS;
-use abide_core::record::{HOST, Record};
+use abide_core::record::{Event, HOST, Record};
 use abide_core::schema::Schema;
 use abide_host::view::{Lineage, Link, View, describe};
 use clap::Args;
@@ -103,7 +103,12 @@ fn cut(what: String) -> String {
 }
 
 fn host_words(record: &Record) -> String {
-    KINDS.get(usize::from(record.event.kind())).copied().unwrap_or_default().to_owned()
+    match &record.event {
+        Event::Clock { since, signature: Some(signature) } => {
+            format!("clock set back from {since} by operator `{}`", signature.name)
+        }
+        event => KINDS.get(usize::from(event.kind())).copied().unwrap_or_default().to_owned(),
+    }
 }
 
 /// A record with the keys that every record has, whatever happened: what it has no word for is null, it changed nothing

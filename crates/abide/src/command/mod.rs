@@ -2,6 +2,7 @@
 
 mod ask;
 mod check;
+mod clock;
 mod completions;
 mod keys;
 mod lineage;
@@ -69,6 +70,7 @@ pub(crate) enum Command {
     Replay(replay::Replay),
     Why(why::Why),
     Verify(verify::Verify),
+    Clock(clock::Clock),
     Keys(keys::ShowKeys),
     Completions(completions::Completions),
 }
@@ -94,6 +96,7 @@ impl Command {
             Self::Replay(command) => command.run(context),
             Self::Why(command) => command.run(context),
             Self::Verify(command) => command.run(context),
+            Self::Clock(command) => command.run(context),
             Self::Keys(command) => command.run(context),
             Self::Completions(command) => command.run(context),
         }

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod asking;
+mod clock;
 mod example;
 mod files;
 mod live;

@@ -47,6 +47,8 @@ pub(super) struct Step {
     wait: Wait,
     moves_cursor: bool,
     paused: bool,
+    /// After the tick the clock is set back by so much.
+    set_back: Option<Span>,
 }
 
 #[derive(Clone, Debug)]
@@ -85,7 +87,9 @@ pub(super) fn steps(choices: &mut Choices<'_>) -> Vec<Step> {
             6 => Wait::For(7 * S),
             _ => Wait::For(45 * S),
         };
-        steps.push(Step { arrivals, wait, moves_cursor: choices.one_in(3), paused: choices.one_in(12) });
+        let (moves_cursor, paused) = (choices.one_in(3), choices.one_in(12));
+        let set_back = choices.one_in(12).then(|| Span([1, S / 3, 20 * S, 4000 * S][choices.pick(4)]));
+        steps.push(Step { arrivals, wait, moves_cursor, paused, set_back });
     }
     steps
 }
@@ -133,7 +137,12 @@ pub(super) fn play_step(world: &mut World, step: &Step) -> Vec<String> {
     let cursor = Timestamp(time.0).0.to_be_bytes();
     let cursors =
         if step.moves_cursor { vec![("a".into(), Arc::from(cursor.as_slice()))] } else { Vec::new() };
-    world.tick_at(time, cursors, step.paused.then_some(now))
+    let mut told = world.tick_at(time, cursors, step.paused.then_some(now));
+    if let Some(by) = step.set_back {
+        // It is refused where every object is sealed, or has a policy without this operator.
+        told.extend(world.reset(world.clock.time.set_back(by)).unwrap_or_default());
+    }
+    told
 }
 
 fn arrive(world: &mut World, incoming: &Incoming) {

@@ -20,6 +20,7 @@ enum Act {
     Tick(i64),
     Due,
     Pause(i64),
+    SetBack(i64),
     Reopen(bool),
 }
 
@@ -56,6 +57,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => prop_oneof![Just(1), Just(2), Just(7), Just(40), Just(4000)].prop_map(Act::Tick),
         3 => Just(Act::Due),
         1 => (1i64..60).prop_map(Act::Pause),
+        1 => prop::sample::select(vec![1, 40, 5000]).prop_map(Act::SetBack),
         1 => prop::bool::ANY.prop_map(Act::Reopen),
     ]
 }
@@ -81,6 +83,9 @@ fn play(acts: &[Act]) -> Run {
                 }
             }
             Act::Pause(seconds) => drop(run.host.tick_with(later(*seconds), Vec::new(), Some(now)).unwrap()),
+            Act::SetBack(seconds) => {
+                run.reset(now.set_back(abide_core::time::Span::from_secs(*seconds)));
+            }
             Act::Reopen(finish) => run.reopen(*finish),
         }
     }

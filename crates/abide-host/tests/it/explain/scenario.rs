@@ -7,6 +7,7 @@ use abide_core::admission::{OperatorAct, OperatorRequest, Request, signed_bytes}
 use abide_core::cycle::{Input, Verdict};
 use abide_core::policy::{Grant, Policy};
 use abide_core::record::{Caller, Outcome, OutcomeStatus, Signature};
+use abide_core::reset::reset_bytes;
 use abide_core::schema::Schema;
 use abide_core::time::{Span, Timestamp};
 use abide_host::ask;
@@ -108,6 +109,14 @@ impl Run {
         let bytes = act.signed_bytes(genesis, self.counter);
         let signature = self.keys.sign_as_operator(&bytes, self.counter).unwrap();
         self.host.submit(number, Input::Operate(OperatorRequest { act, signature })).unwrap();
+    }
+
+    /// The operator sets the clock back to so many seconds after the start.
+    pub(super) fn reset(&mut self, to: Timestamp) {
+        self.counter += 1;
+        let bytes = reset_bytes(self.host.engine().host_clock().genesis, to, self.counter);
+        let signature = self.keys.sign_as_operator(&bytes, self.counter).unwrap();
+        self.host.reset_clock(to, signature).unwrap();
     }
 
     /// As [`Run::operate`], with a signature that is of nobody.
@@ -450,6 +459,32 @@ pub(super) fn sender() -> Run {
     run
 }
 
+/// A clock that ran ahead by some days, with denials counted, an effect under way and a guard that holds, was set back; and
+/// once more, to a time that had been before. One object was sealed before that.
+pub(super) fn ahead() -> Run {
+    let mut run = Run::new(&[FAULTY, SENDER, LAMP]);
+    run.operate("lamp", OperatorAct::Seal);
+    run.tick(1);
+    run.tick(400_000);
+    run.mutate("faulty", "divide", &json!({ "by": 2 }));
+    run.observe("faulty", "observe", &json!({ "heat": 500 }));
+    run.observe("faulty", "observe", &json!({ "heat": 500 }));
+    run.observe("faulty", "observe", &json!({ "heat": 12 }));
+    run.observe("sender", "want", &json!({ "level": "low" }));
+    run.tick(400_001);
+    run.observe("faulty", "observe", &json!({ "heat": 500 }));
+    run.tick(400_002);
+    run.reset(at(100));
+    run.outcome("sender", OutcomeStatus::Delivered, Some(json!({ "code": 7 })));
+    run.tick(101);
+    run.observe("faulty", "observe", &json!({ "heat": 1 }));
+    run.tick(300_000);
+    run.reset(at(50));
+    run.observe("faulty", "observe", &json!({ "heat": 2 }));
+    run.tick(60);
+    run
+}
+
 /// Every one of them, by name.
 pub(super) fn all() -> BTreeMap<&'static str, Run> {
     BTreeMap::from([
@@ -459,6 +494,7 @@ pub(super) fn all() -> BTreeMap<&'static str, Run> {
         ("sleeper", sleeper()),
         ("family", family()),
         ("sender", sender()),
+        ("ahead", ahead()),
     ])
 }
 

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use abide_core::record::{Caller, Event, Record};
+use abide_core::record::{Caller, Event, Record, Signature};
 use abide_core::schema::Micro;
+use abide_core::time::Timestamp;
 use abide_core::value::Value;
 use abide_host::verify::{Verified, verify, verify_disk};
 use abide_host::view::View;
 use abide_store::{Disk, MemoryDisk, OpenMode};
 
-use super::scenario::{Lie, Run, all, at, family, faulty, lamp, rewritten, schema, sender, spender};
+use super::scenario::{Lie, Run, ahead, all, at, family, faulty, lamp, rewritten, schema, sender, spender};
 
 fn check(disk: &MemoryDisk) -> Verified {
     verify_disk(Arc::new(disk.clone())).unwrap()
@@ -285,6 +286,83 @@ fn families_and_effects_are_held_to_one_another() {
             }
         })
     });
+}
+
+/// Another reset in place of the one of that number in the host's lineage.
+fn of_reset(
+    seq: u64,
+    edit: impl Fn(&mut Timestamp, &mut Option<Box<Signature>>),
+) -> impl FnMut(&Record) -> Lie {
+    move |record| {
+        if &*record.object != "@host" || record.seq != seq {
+            return Lie::Keep;
+        }
+        edited(record, |record| {
+            if let Event::Clock { since, signature } = &mut record.event {
+                edit(since, signature);
+            }
+        })
+    }
+}
+
+#[test]
+fn a_reset_of_the_clock_is_signed_and_told_by_all_whom_it_concerns() {
+    let run = ahead();
+    let host = first_seq(&run, "@host", |event| matches!(event, Event::Clock { .. }));
+    let faulty = first_seq(&run, "faulty", |event| matches!(event, Event::Clock { .. }));
+    let is = |record: &Record, object: &str, seq: u64| &*record.object == object && record.seq == seq;
+    // Nobody signed it, someone else did, something else was signed, or it was signed before.
+    names(
+        &run,
+        true,
+        ("@host", host),
+        "no operator signed",
+        of_reset(host, |_, signature| *signature = None),
+    );
+    let stranger = of_reset(host, |_, signature| signature.as_mut().unwrap().key[0] ^= 1);
+    names(&run, true, ("@host", host), "is not an operator of `faulty`", stranger);
+    let altered = of_reset(host, |_, signature| signature.as_mut().unwrap().signature[0] ^= 1);
+    names(&run, true, ("@host", host), "does not verify", altered);
+    let second = run.kinds("@host").iter().rposition(|kind| kind == "clock").unwrap() as u64;
+    assert!(second > host);
+    let again = of_reset(second, |_, signature| signature.as_mut().unwrap().counter = 1);
+    names(&run, true, ("@host", second), "is not above the last one", again);
+    // It is no reset of what was not ahead, and none of a time that had passed before.
+    names(&run, true, ("@host", host), "is not ahead", of_reset(host, |since, _| *since = at(100)));
+    names(
+        &run,
+        true,
+        ("@host", host),
+        "the commit before it is of",
+        of_reset(host, |since, _| *since = at(399_999)),
+    );
+    // Both lineages tell the same of it, and neither without the other.
+    names(
+        &run,
+        true,
+        ("faulty", faulty),
+        "and the host's lineage from",
+        of_reset(host, |since, _| *since = at(400_003)),
+    );
+    names(&run, true, ("faulty", faulty), "has no reset of the clock in this tick", |record| {
+        if is(record, "@host", host) { Lie::Drop } else { Lie::Keep }
+    });
+    let signed = |record: &mut Record| {
+        let signature = Signature { name: "eve".into(), key: [7; 32], counter: 1, signature: [0; 64] };
+        record.event = Event::Clock { since: at(400_002), signature: Some(Box::new(signature)) };
+    };
+    names(&run, true, ("faulty", faulty), "stands in the host's lineage alone", |record| {
+        if is(record, "faulty", faulty) { edited(record, signed) } else { Lie::Keep }
+    });
+    let said = |lie: &mut dyn FnMut(&Record) -> Lie| told(&check(&rewritten(&run, true, lie))).join("\n");
+    let missing = said(&mut |record| if is(record, "faulty", faulty) { Lie::Drop } else { Lie::Keep });
+    assert!(missing.contains("`faulty`: its lineage does not tell of the reset of the clock"), "{missing}");
+    // Without any record of it, time runs backwards.
+    let backwards = said(&mut |record| match record.event {
+        Event::Clock { .. } => Lie::Drop,
+        _ => Lie::Keep,
+    });
+    assert!(backwards.contains("is before tick"), "{backwards}");
 }
 
 #[test]
