@@ -85,9 +85,9 @@ fn a_secret_comes_from_the_environment_and_is_not_shown() {
         variable: variable.to_owned(),
         prefix: "Key ".to_owned(),
     };
-    // A variable that cargo sets for every test.
-    let headers = BTreeMap::from([("authorization".to_owned(), source("CARGO_PKG_DESCRIPTION"))]);
-    let secret = std::env::var("CARGO_PKG_DESCRIPTION").unwrap();
+    // A variable that is set wherever tests run.
+    let headers = BTreeMap::from([("authorization".to_owned(), source("PATH"))]);
+    let secret = std::env::var("PATH").unwrap();
     let target = Http::open(HttpConfig { headers, ..config(server.address) }).unwrap();
     assert!(!format!("{target:?}").contains(&secret));
     target.call(&request(get())).unwrap();
