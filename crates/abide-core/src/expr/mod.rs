@@ -113,6 +113,31 @@ pub struct Explanation {
     pub operands: Vec<Explanation>,
 }
 
+/// What kind of value an expression has, its bounds and what is within it aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    /// A boolean.
+    Bool,
+    /// A 64-bit integer.
+    Int,
+    /// A 64-bit float.
+    Num,
+    /// A string.
+    Str,
+    /// Bytes, which are Base64 in JSON.
+    Bytes,
+    /// A moment, which is a text in JSON.
+    Time,
+    /// A duration, which is a text in JSON.
+    Span,
+    /// A list.
+    List,
+    /// An object with properties of its schema.
+    Struct,
+    /// An object with any properties.
+    Map,
+}
+
 /// A type-checked, compiled expression.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -165,6 +190,18 @@ impl Program {
     #[must_use]
     pub fn cost(&self) -> u64 {
         self.compiled.cost
+    }
+
+    /// The kind of its values other than null; `None` where it is always null.
+    #[must_use]
+    pub fn kind(&self) -> Option<ValueKind> {
+        self.compiled.kind
+    }
+
+    /// Whether its value may be null.
+    #[must_use]
+    pub fn is_nullable(&self) -> bool {
+        self.compiled.nullable
     }
 
     /// Whether the result is a timestamp (and not a boolean), for [`Expected::BoolOrTime`].

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::ValueKind;
 use crate::field::{FieldType, Kind, StructType};
 
 /// The most values of a string that are followed through an expression.
@@ -128,6 +129,23 @@ impl Ty {
     /// The same without null.
     pub(super) fn non_null(&self) -> Self {
         Self { shape: self.shape.clone(), nullable: false }
+    }
+
+    /// The kind of its values other than null; `None` where there are none.
+    pub(super) fn kind(&self) -> Option<ValueKind> {
+        Some(match &self.shape {
+            Shape::Unknown | Shape::Never => return None,
+            Shape::Bool => ValueKind::Bool,
+            Shape::Int { .. } => ValueKind::Int,
+            Shape::Num => ValueKind::Num,
+            Shape::Str { .. } => ValueKind::Str,
+            Shape::Bytes { .. } => ValueKind::Bytes,
+            Shape::Time => ValueKind::Time,
+            Shape::Span => ValueKind::Span,
+            Shape::List { .. } => ValueKind::List,
+            Shape::Struct(_) => ValueKind::Struct,
+            Shape::Map { .. } => ValueKind::Map,
+        })
     }
 
     /// Whether an error has been reported for it.

@@ -1,12 +1,14 @@
 //! Effects: calls that change the world outside, sent after the record that orders them is durable.
 //!
-//! A [`Target`] makes one call; [`JsonLines`] and [`Exec`] are builtin. A [`Dispatcher`] decides which call goes when:
+//! A [`Target`] makes one call; [`JsonLines`], [`Exec`], [`Http`] and [`KeyValue`] are builtin. A [`Dispatcher`] decides which call goes when:
 //! one in flight for each object and target, in the order of the records, tried again or abandoned, each ending in one
 //! [`Outcome`]. Which effects there are, and what is recorded of them, is left to the engine.
 
 mod dispatcher;
 mod exec;
+pub(crate) mod http;
 mod json_lines;
+pub(crate) mod keyvalue;
 
 use std::sync::Arc;
 
@@ -14,7 +16,9 @@ use abide_core::time::{Span, Timestamp};
 
 pub use dispatcher::{Backoff, Dispatcher, DispatcherConfig};
 pub use exec::{Exec, ExecConfig};
+pub use http::{AllowedHost, BODY_BYTES_MAX, HeaderSource, Http, HttpConfig, REDIRECTS_MAX};
 pub use json_lines::JsonLines;
+pub use keyvalue::{APPLIED_MAX, BUCKETS_MAX, KEY_BYTES_MAX, KeyValue, KeyValueConfig, VALUE_BYTES_MAX};
 
 /// Most bytes of a result or of a failure's text that are kept.
 pub const RESULT_BYTES_MAX: usize = 64 * 1024;

@@ -19,6 +19,16 @@ pub(super) struct Component {
     pub(super) links: Vec<RawLink>,
 }
 
+impl Component {
+    /// What it is, if it is a capability.
+    pub(super) fn builtin(&self) -> Option<Builtin> {
+        match &self.kind {
+            ComponentKind::Capability(part) => Some(part.builtin),
+            ComponentKind::Object(_) => None,
+        }
+    }
+}
+
 pub(super) enum ComponentKind {
     Object(ObjectPart),
     Capability(CapabilityPart),
@@ -46,6 +56,8 @@ pub(super) enum Builtin {
     Csv,
     JsonLines,
     Exec,
+    Http,
+    KeyValue,
 }
 
 /// A link as it is written.
@@ -59,10 +71,12 @@ pub(super) struct RawLink {
     pub(super) span: Range<usize>,
 }
 
-const BUILTINS: [(&str, Builtin); 3] = [
+const BUILTINS: [(&str, Builtin); 5] = [
     ("abide+builtin://csv", Builtin::Csv),
     ("abide+builtin://jsonl", Builtin::JsonLines),
     ("abide+builtin://exec", Builtin::Exec),
+    ("abide+builtin://http", Builtin::Http),
+    ("abide+builtin://keyvalue", Builtin::KeyValue),
 ];
 
 /// Reads a component. `None` where too little of it is right to go on with; everything is reported.
@@ -259,8 +273,7 @@ fn read_builtin(node: &Node, out: &Diagnostics) -> Option<Builtin> {
     }
     let help = match nearest(image, BUILTINS.iter().map(|(name, _)| *name)) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "this version has `abide+builtin://csv`, `abide+builtin://jsonl` and `abide+builtin://exec`"
-            .to_owned(),
+        None => crate::source::suggestion(image, BUILTINS.iter().map(|(name, _)| *name), "capabilities"),
     };
     out.error(node.span.clone(), format!("there is no capability `{}`", shortened(image)), help);
     None

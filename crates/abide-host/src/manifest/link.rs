@@ -9,8 +9,9 @@ use abide_core::policy::Grant;
 use abide_core::schema::Schema;
 
 use super::component::{Builtin, CapabilityPart, Component, ComponentKind, ObjectPart, RawLink};
+use super::offer;
 use super::target::{self, TargetConfig};
-use super::{EffectLink, ObjectComponent};
+use super::{EffectLink, ObjectComponent, http, keyvalue};
 use crate::source::{At, Mapping, Mode, Recipient, Source, SourceConfig, suggestion};
 
 /// The one interface that an object offers to sources.
@@ -31,7 +32,7 @@ pub(super) fn join(
     let joiner = Joiner { components: &components, names, roles: &roles, base, out };
     let sources = joiner.sources();
     let targets = joiner.targets();
-    let links: Vec<_> = components.iter().map(|component| joiner.effect_links(component)).collect();
+    let links: Vec<_> = components.iter().map(|component| joiner.effect_links(component, &targets)).collect();
     report_mixed_modes(&components, &sources, out);
     let objects = components.into_iter().zip(links).filter_map(|(component, links)| match component.kind {
         ComponentKind::Object(part) => Some(ObjectComponent {
@@ -62,7 +63,7 @@ fn role(component: &Component) -> Role {
         ComponentKind::Object(_) => Role::Object,
         ComponentKind::Capability(part) => match part.builtin {
             Builtin::Csv => Role::Source,
-            Builtin::Exec => Role::Target,
+            Builtin::Exec | Builtin::Http | Builtin::KeyValue => Role::Target,
             Builtin::JsonLines => {
                 let observes = match &part.properties.kind {
                     NodeKind::Map(entries) => entries.iter().any(|(key, _)| key.text == "observations"),
@@ -119,6 +120,8 @@ impl<'a> Joiner<'a> {
             let Some(reader) = self.properties(component, part, "a target") else { continue };
             let kind = match part.builtin {
                 Builtin::Exec => target::read_exec(reader, self.base),
+                Builtin::Http => http::read(reader),
+                Builtin::KeyValue => keyvalue::read(reader),
                 Builtin::JsonLines | Builtin::Csv => target::read_json_lines(reader, self.base),
             };
             targets.extend(kind.map(|kind| TargetConfig { name: Arc::clone(&name.value), kind }));
@@ -190,13 +193,18 @@ impl<'a> Joiner<'a> {
     }
 
     /// The links of an object component; none for anything else.
-    fn effect_links(&self, component: &Component) -> Vec<EffectLink> {
+    fn effect_links(&self, component: &Component, targets: &[TargetConfig]) -> Vec<EffectLink> {
         let ComponentKind::Object(part) = &component.kind else { return Vec::new() };
         let mut links: Vec<EffectLink> = Vec::new();
         for link in &component.links {
             if !self.is_target(link) {
                 continue;
             }
+            let builtin = self.find(&link.target).and_then(Component::builtin);
+            let callee = builtin.map(|builtin| offer::Callee {
+                builtin,
+                config: targets.iter().find(|target| *target.name == *link.target.value),
+            });
             for interface in &link.interfaces {
                 let effect_link =
                     EffectLink { grant: grant(link, interface), live_in_replay: link.live_in_replay };
@@ -207,8 +215,16 @@ impl<'a> Joiner<'a> {
                     self.out.error(interface.span.clone(), message, help);
                     continue;
                 }
+                if let Some(callee) = &callee
+                    && !callee.check_link(link, interface, &effect_link.grant, self.out)
+                {
+                    continue;
+                }
                 if let Some(schema) = &part.schema {
                     self.report_unused(schema, link, interface, &effect_link.grant);
+                    if let Some(callee) = &callee {
+                        callee.check_effects(schema, &effect_link.grant, &interface.span, self.out);
+                    }
                 }
                 links.push(effect_link);
             }

@@ -6,7 +6,10 @@
 
 mod component;
 mod document;
+mod http;
+mod keyvalue;
 mod link;
+mod offer;
 mod target;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use abide_core::document::{NodeKind, Reader};
 
-use crate::effect::{Exec, ExecConfig, JsonLines, Target};
+use crate::effect::{Exec, ExecConfig, Http, HttpConfig, JsonLines, KeyValue, KeyValueConfig, Target};
+use crate::source::At;
 
 /// A target of effects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +26,18 @@ pub enum TargetKind {
     JsonLines(PathBuf),
     /// A program run for each effect.
     Exec(ExecConfig),
+    /// A request for each effect.
+    Http(HttpConfig),
+    /// Values in a file of the data folder.
+    KeyValue(KeyValueConfig),
 }
 
 impl TargetConfig {
-    /// Makes it ready for calls.
+    /// Makes it ready for calls. `folder` is the data folder.
     ///
     /// # Errors
-    /// If the file cannot be opened, or the program is not there.
-    pub fn open(&self) -> io::Result<Arc<dyn Target>> {
+    /// If the file cannot be opened, the program is not there, or a variable is not set.
+    pub fn open(&self, folder: &Path) -> io::Result<Arc<dyn Target>> {
         match &self.kind {
             TargetKind::JsonLines(path) => Ok(Arc::new(JsonLines::open(path)?)),
             TargetKind::Exec(config) => {
@@ -41,6 +46,11 @@ impl TargetConfig {
                 } else {
                     Err(io::Error::new(io::ErrorKind::InvalidInput, "the program is not a file"))
                 }
+            }
+            TargetKind::Http(config) => Ok(Arc::new(Http::open(config.clone())?)),
+            TargetKind::KeyValue(config) => {
+                let path = folder.join(format!("keyvalue-{}.redb", self.name));
+                Ok(Arc::new(KeyValue::open(&path, config.clone())?))
             }
         }
     }
@@ -80,11 +90,16 @@ pub(super) fn read_exec(mut reader: Reader<'_>, base: &Path) -> Option<TargetKin
 }
 
 fn texts(reader: &mut Reader<'_>, key: &'static str) -> Vec<String> {
+    placed_texts(reader, key).into_iter().map(|text| text.value).collect()
+}
+
+/// The texts of a list, each with its place.
+pub(super) fn placed_texts(reader: &mut Reader<'_>, key: &'static str) -> Vec<At<String>> {
     let out = reader.diagnostics();
     let mut found = Vec::new();
     for item in reader.list(key).unwrap_or_default() {
         match &item.kind {
-            NodeKind::Str(text) => found.push(text.clone()),
+            NodeKind::Str(text) => found.push(At { value: text.clone(), span: item.span.clone() }),
             _ => {
                 let message = format!("an item of `{key}` is {}; it must be a text", item.describe());
                 out.error(item.span.clone(), message, "put it in quotes");

@@ -1,6 +1,7 @@
 //! The effects of a run: opened targets, what is under way, and outcomes on their way back into inboxes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::Receiver;
@@ -33,18 +34,20 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    pub(super) fn open(application: &Application, replayed: bool) -> Result<Self, RunError> {
+    pub(super) fn open(application: &Application, folder: &Path, replayed: bool) -> Result<Self, RunError> {
+        let links = application.objects.iter().flat_map(|component| &component.links);
+        let live = links.filter(|link| link.live_in_replay);
+        let live: BTreeSet<_> =
+            live.map(|link| (Arc::clone(&link.grant.target), Arc::clone(&link.grant.interface))).collect();
         let mut targets = BTreeMap::new();
-        for config in &application.targets {
+        // A replay in which nothing goes out to a target needs neither its secrets nor its file.
+        let needed = |name| !replayed || live.iter().any(|(target, _)| target == name);
+        for config in application.targets.iter().filter(|config| needed(&config.name)) {
             let open = config
-                .open()
+                .open(folder)
                 .map_err(|source| RunError::Target { target: Arc::clone(&config.name), source })?;
             targets.insert(Arc::clone(&config.name), open);
         }
-        let links = application.objects.iter().flat_map(|component| &component.links);
-        let live = links.filter(|link| link.live_in_replay);
-        let live =
-            live.map(|link| (Arc::clone(&link.grant.target), Arc::clone(&link.grant.interface))).collect();
         let replayed_now = Arc::new(AtomicI64::new(0));
         let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = if replayed {
             let now = Arc::clone(&replayed_now);

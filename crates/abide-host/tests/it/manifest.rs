@@ -39,7 +39,7 @@ pub(crate) fn load_with(text: &str, files: &[(&str, &str)]) -> Loaded {
 }
 
 /// Everything that is said, as a person reads it.
-fn said(loaded: &Loaded) -> String {
+pub(crate) fn said(loaded: &Loaded) -> String {
     let mut text = String::new();
     for report in &loaded.reports {
         for d in &report.diagnostics {
@@ -57,7 +57,7 @@ fn check(text: &str) -> String {
 }
 
 /// A manifest around components.
-fn manifest(components: &str) -> String {
+pub(crate) fn manifest(components: &str) -> String {
     format!(
         "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {{ name: plant }}\nspec:\n  components:\n{components}"
     )

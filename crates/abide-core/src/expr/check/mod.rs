@@ -30,6 +30,8 @@ const ERRORS_MAX: usize = 20;
 pub(super) struct Compiled {
     pub(super) node: Node,
     pub(super) is_time: bool,
+    pub(super) kind: Option<super::ValueKind>,
+    pub(super) nullable: bool,
     pub(super) cost: u64,
     pub(super) reads: SlotSet,
     pub(super) reads_now: bool,
@@ -68,6 +70,8 @@ pub(super) fn check(
     Ok(Compiled {
         node: checked.node,
         is_time: matches!(checked.ty.shape, Shape::Time),
+        kind: checked.ty.kind(),
+        nullable: checked.ty.nullable,
         cost: checked.cost,
         reads: checker.reads,
         reads_now: checker.reads_now,
