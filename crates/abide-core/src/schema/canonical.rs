@@ -12,8 +12,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::load::{escaped, load_node};
 use super::{
-    CallerKind, Cost, Drift, Effect, FORMAT, Invariant, Micro, Missed, MutateStep, Mutation, RETRIES_DEFAULT,
-    Rule, Schema, SpawnStep, Step, TIMEOUT_DEFAULT, Template, TextPart, TrustSlope, Until,
+    BehaviourLimits, CallerKind, Cost, Drift, Effect, FORMAT, Invariant, Micro, Missed, MutateStep, Mutation,
+    RETRIES_DEFAULT, Rule, Schema, SpawnStep, Step, TIMEOUT_DEFAULT, Template, TextPart, TrustSlope, Until,
 };
 use crate::codec;
 use crate::document::{Diagnostics, Key, Node, NodeKind};
@@ -81,6 +81,7 @@ impl Schema {
         map.some("safe_state", self.safe_state.as_ref().map(|step| self.mutate(step).done()));
         map.filled("trust_slope", slope(&self.trust_slope, &self.memory));
         map.some("missed", (self.missed == Missed::Skip).then_some("skip"));
+        map.filled("behaviour", limits(&self.behaviour));
         map.done()
     }
 
@@ -181,6 +182,24 @@ fn spawn(step: &SpawnStep) -> Value {
     map.some("refill", (step.refill != 0).then(|| amount(step.refill)));
     map.list("links", step.links.iter().map(|link| Value::Str(link.clone())));
     map.done()
+}
+
+/// The limits that are not the default.
+fn limits(limits: &BehaviourLimits) -> Entries {
+    let default = BehaviourLimits::default();
+    let mut map = Entries::default();
+    for (key, limit, default) in [
+        ("fuel", limits.fuel, default.fuel),
+        ("memory", limits.memory, default.memory),
+        ("tables", limits.tables, default.tables),
+        ("output", limits.output, default.output),
+        ("log", limits.log, default.log),
+    ] {
+        // A limit is at most `FUEL_MAX`, which an integer holds.
+        let limit = (limit != default).then(|| i64::try_from(limit).unwrap_or(i64::MAX));
+        map.some(key, limit.map(Value::Int));
+    }
+    map
 }
 
 fn slope(slope: &TrustSlope, memory: &StructType) -> Entries {

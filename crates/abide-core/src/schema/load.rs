@@ -4,6 +4,7 @@
 //! expression over a field that did not load) is left out.
 
 mod amount;
+mod behaviour;
 mod effect;
 mod expression;
 mod mutation;
@@ -78,6 +79,7 @@ pub(super) fn load_node(node: &Node, text: &str, out: &Diagnostics) -> Option<Sc
     let rules = rule::rules(&mut reader, &signatures, &compiler, &trust_slope);
     let safe_state = safe_state(&mut reader, &signatures, &compiler);
     let missed = missed(&mut reader);
+    let behaviour = behaviour::limits(&mut reader);
     reader.finish();
 
     let mut mutations = loaded.into_iter().collect::<Option<Vec<_>>>()?;
@@ -96,6 +98,7 @@ pub(super) fn load_node(node: &Node, text: &str, out: &Diagnostics) -> Option<Sc
         safe_state: safe_state?,
         trust_slope,
         missed,
+        behaviour,
     };
     whole::check(&schema, node, out);
     if !out.has_errors() {

@@ -37,6 +37,17 @@ pub const RETRIES_DEFAULT: u32 = 3;
 /// Most attempts of an effect after the first.
 pub const RETRIES_MAX: u32 = 100;
 
+/// Most fuel of an act: ten thousand million.
+pub const FUEL_MAX: u64 = 10_000_000_000;
+/// Most linear memory of an act, in bytes: 64 MiB.
+pub const GUEST_MEMORY_MAX: u64 = 64 << 20;
+/// Most elements in the tables of an act.
+pub const TABLES_MAX: u64 = 20_000;
+/// Most that an act may answer with, in bytes: 16 MiB.
+pub const OUTPUT_MAX: u64 = 16 << 20;
+/// Most that an act may write to its log, in bytes: 1 MiB.
+pub const LOG_MAX: u64 = 1 << 20;
+
 /// A cost or a budget in millionths.
 pub type Micro = u64;
 
@@ -69,6 +80,29 @@ pub struct Schema {
     pub trust_slope: TrustSlope,
     /// What becomes of what was due during a pause.
     pub missed: Missed,
+    /// What an act of the behaviour may use up.
+    pub behaviour: BehaviourLimits,
+}
+
+/// What an act of the behaviour may use up. What it asks for beyond that costs the object a denial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BehaviourLimits {
+    /// Instructions, roughly, and bytes that are copied; 1 to [`FUEL_MAX`].
+    pub fuel: u64,
+    /// Linear memory, all of its memories together, in bytes; 64 KiB to [`GUEST_MEMORY_MAX`].
+    pub memory: u64,
+    /// Elements of all of its tables together; at most [`TABLES_MAX`].
+    pub tables: u64,
+    /// What it gives to the host at a time, its answer or a line of its log, in bytes; 1 KiB to [`OUTPUT_MAX`].
+    pub output: u64,
+    /// What it writes to its log, in bytes, a line break for each line; at most [`LOG_MAX`].
+    pub log: u64,
+}
+
+impl Default for BehaviourLimits {
+    fn default() -> Self {
+        Self { fuel: 100_000_000, memory: 64 << 20, tables: 20_000, output: 1 << 20, log: 64 << 10 }
+    }
 }
 
 /// See DESIGN: `missed`.

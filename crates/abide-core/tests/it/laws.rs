@@ -215,7 +215,8 @@ fn the_random_histories_reach_everything() {
         }
     }
     // An act without a step needs a behaviour.
-    let kinds = KINDS.iter().filter(|kind| !["idle", "clock", "upgrade"].contains(kind)).map(ToString::to_string);
+    let kinds =
+        KINDS.iter().filter(|kind| !["idle", "clock", "upgrade"].contains(kind)).map(ToString::to_string);
     let codes =
         "status caller signature argument requires evaluation bounds invariant effect slope drift spawn";
     let codes = codes.split(' ').map(|code| format!("denied: {code}"));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::value::Value;
 
 /// The order in which keys are shown; all others follow in theirs.
-const ORDER: [&str; 64] = [
+const ORDER: [&str; 65] = [
     "schema",
     "name",
     "version",
@@ -19,6 +19,7 @@ const ORDER: [&str; 64] = [
     "safe_state",
     "trust_slope",
     "missed",
+    "behaviour",
     "type",
     "format",
     "title",

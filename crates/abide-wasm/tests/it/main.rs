@@ -1,0 +1,4 @@
+//! Components that behave and components that do not.
+
+mod guests;
+mod hostile;
