@@ -94,3 +94,64 @@ fn what_is_no_component_of_the_schema_is_refused() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn a_flooded_log_is_cut_and_says_so() {
+    let imports = r#"(import "abide:object/log@0.1.0" (instance $log
+        (type $level' (enum "trace" "debug" "info" "warn" "error")) (export "level" (type $level (eq $level')))
+        (export "log" (func (param "level" $level) (param "message" string)))))"#;
+    let lowered = r#"(core func $hlog (canon lower (func $log "log") (memory $mem) string-encoding=utf8))"#;
+    let flood = "(loop (call $log (i32.const 2) (i32.const 0) (i32.const 100)) (br 0)) (unreachable)";
+    let schema = schema("behaviour: { log: 1000 }\n");
+    let component = load(&schema, &with_parts(imports, lowered, "", flood)).unwrap();
+    with_act(&schema, |act| {
+        let acted = component.act(act);
+        assert_eq!(acted.answer.unwrap_err().fault, Fault::Fuel);
+        let last = acted.log.last().unwrap();
+        assert_eq!(last.message, "the log of this act has more than 1000 bytes; the rest is dropped");
+        assert!(acted.log.iter().map(|line| line.message.len()).sum::<usize>() <= 1_100);
+    });
+}
+
+#[test]
+fn another_world_is_refused_with_what_differs() {
+    let other = abide_core::schema::Schema::load(
+        &crate::guests::SCHEMA
+            .replace("level: { type: number", "lever: { type: integer")
+            .replace("set_level: {", "set_lever: {")
+            .replace("set: { level: args.to }", "set: { lever: '1' }")
+            .replace("default: 1.5", "default: 1")
+            .replace("self.level", "self.lever"),
+    );
+    let schema = std::sync::Arc::new(other.unwrap().0);
+    let error = load(&schema, &guest(SET_LEVEL)).unwrap_err().to_string();
+    for expected in
+        ["`memory`: the field `lever` of the schema is missing", "the schema has no case `set-level`"]
+    {
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_file_of_the_cache_is_made_again() {
+    let folder = std::env::temp_dir().join(format!("abide-wasm-cache-{}", std::process::id()));
+    let sandbox = abide_wasm::Sandbox::new(abide_wasm::Options { cache: Some(folder.clone()) }).unwrap();
+    let schema = schema("");
+    let file = || std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let mut whole = Vec::new();
+    for damage in [false, true, false] {
+        let component = sandbox.load(&schema, &guest(SET_LEVEL), std::collections::BTreeMap::new()).unwrap();
+        assert!(with_act(&schema, |act| component.act(act)).answer.is_ok());
+        let mut bytes = std::fs::read(file()).unwrap();
+        if whole.is_empty() {
+            whole.clone_from(&bytes);
+        }
+        assert_eq!(bytes, whole);
+        if damage {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::write(file(), bytes).unwrap();
+        }
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
