@@ -94,7 +94,7 @@ fn of_instance(engine: &Engine, name: &str, instance: &ComponentInstance, out: &
                 Some(signature) => {
                     out.extend(signature.differences(&function).into_iter().map(|difference| {
                         Problem::new(format!("it imports `{place}` in another form: {difference}"), WORLD)
-                    }))
+                    }));
                 }
                 None => out.push(Problem::new(format!("it imports `{place}`, which there is not"), WORLD)),
             },

@@ -1,1 +1,5 @@
-fn main() {}
+//! Components that behave and components that do not.
+
+mod guests;
+mod hostile;
+mod worlds;
