@@ -132,7 +132,7 @@ fn docs(schema: &Schema, action: &Action) -> String {
 /// It names the module of a package `type` with that keyword, which is no Rust. So such a package gets another name: it names an
 /// interface of types alone, and types are compared by what they are.
 fn package(name: &str, wit: String) -> (Ident, String) {
-    if !is_keyword(name) {
+    if !is_keyword(&name.replace('-', "_")) {
         return (snake(name), wit);
     }
     let other = format!("{name}-schema");
@@ -151,4 +151,21 @@ fn nested(dependency: &Dependency) -> String {
     let head = format!("package {};", dependency.package);
     let open = format!("package {} {{", dependency.package);
     format!("{}}}\n", dependency.text.replacen(&head, &open, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::package;
+
+    #[test]
+    fn only_a_package_that_is_a_keyword_gets_another_name() {
+        let named = |name: &str, wit: &str| {
+            let (module, text) = package(name, wit.to_owned());
+            (module.to_string(), text)
+        };
+        let kept = "package schema:frost-guard@1.0.0;";
+        assert_eq!(named("frost-guard", kept), ("frost_guard".to_owned(), kept.to_owned()));
+        let other = ("type_schema".to_owned(), "package schema:type-schema@1.0.0;".to_owned());
+        assert_eq!(named("type", "package schema:%type@1.0.0;"), other);
+    }
 }
