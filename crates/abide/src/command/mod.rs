@@ -3,6 +3,7 @@
 mod ask;
 mod check;
 mod completions;
+mod componentize;
 mod keys;
 mod lineage;
 mod list;
@@ -57,6 +58,7 @@ pub(crate) enum Command {
     Show(show::Show),
     Schema(schema::ShowSchema),
     Wit(wit::ShowWit),
+    Componentize(componentize::Componentize),
     Observe(observe::Observe),
     Mutate(mutate::Mutate),
     Release(operate::Release),
@@ -80,6 +82,7 @@ impl Command {
             Self::Show(command) => command.run(context),
             Self::Schema(command) => command.run(context),
             Self::Wit(command) => command.run(context),
+            Self::Componentize(command) => command.run(context),
             Self::Observe(command) => command.run(context),
             Self::Mutate(command) => command.run(context),
             Self::Release(command) => command.run(context),
