@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to a person on a terminal")]
 
 mod check;
+mod guests;
 mod process;
 mod tools;
 
@@ -19,6 +20,7 @@ The chores of this repository.
     cargo xtask test [--no-install] [--fast]    everything a change must pass
     cargo xtask bench [ARGUMENT…]               the benchmarks; `cargo xtask bench --help` lists them
     cargo xtask crash [ARGUMENT…]               more crash points than a test run takes: --points N --seed S
+    cargo xtask guests [--check]                the carried components, built from their sources
 
 test:
     --no-install    install nothing: a missing tool fails its step
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         "test" => test(rest),
         "bench" => bench(rest),
         "crash" => crash(rest),
+        "guests" => guests(rest),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");
             ExitCode::SUCCESS
@@ -58,6 +61,21 @@ fn test(arguments: &[String]) -> ExitCode {
         }
     }
     check::everything(options)
+}
+
+fn guests(arguments: &[String]) -> ExitCode {
+    let check = match arguments {
+        [] => false,
+        [only] if only == "--check" => true,
+        [first, ..] => return usage_error(first),
+    };
+    match guests::build(check) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Builds the binary that the start-up benchmark starts, then runs the benchmarks.

@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("abide-lattice", &["abide-core"]),
     ("abide-host", &["abide-core", "abide-store", "abide-wasm", "abide-lattice"]),
     ("abide", &["abide-core", "abide-host"]),
-    ("abide-sdk", &["abide-core", "abide-sdk-macros"]),
+    ("abide-sdk", &["abide-sdk-macros"]),
     ("abide-sdk-macros", &["abide-core"]),
     ("abide-sim", &["abide-core", "abide-store", "abide-host"]),
     ("abide-bench", &["abide-core", "abide-store", "abide-wasm", "abide-lattice", "abide-host", "abide-sim"]),

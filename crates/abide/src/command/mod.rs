@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod clock;
 mod completions;
+mod componentize;
 mod keys;
 mod lineage;
 mod list;
@@ -61,6 +62,7 @@ pub(crate) enum Command {
     Schema(schema::ShowSchema),
     Wit(wit::ShowWit),
     Test(test::Test),
+    Componentize(componentize::Componentize),
     Observe(observe::Observe),
     Mutate(mutate::Mutate),
     Release(operate::Release),
@@ -87,6 +89,7 @@ impl Command {
             Self::Schema(command) => command.run(context),
             Self::Wit(command) => command.run(context),
             Self::Test(command) => command.run(context),
+            Self::Componentize(command) => command.run(context),
             Self::Observe(command) => command.run(context),
             Self::Mutate(command) => command.run(context),
             Self::Release(command) => command.run(context),

@@ -218,3 +218,18 @@ fn help_and_completions_are_there_for_every_command() {
         assert!(sandbox.abide(&["completions", shell]).yes().out.contains("lineage"), "{shell}");
     }
 }
+
+#[test]
+fn only_a_module_with_a_world_makes_a_component() {
+    let sandbox = Sandbox::new();
+    let check = |bytes: &[u8], expected: &str| {
+        std::fs::write(sandbox.path("module.wasm"), bytes).unwrap();
+        let said = sandbox.abide(&["componentize", "module.wasm", "-o", "component.wasm"]).text();
+        assert!(said.contains(expected), "{said}");
+        assert!(!sandbox.path("component.wasm").exists(), "nothing was written");
+    };
+    check(b"#!/bin/sh", "is not a WebAssembly module");
+    check(b"\0asm\x0d\0\x01\0", "is a component already");
+    check(b"\0asm\x01\0\0\0", "carries no world");
+    check(b"\0asm\x01\0\0\0component-type:", "does not make a component");
+}

@@ -113,6 +113,8 @@ fn run(folder: &Path, application: &Application, until: &mut dyn FnMut(&Progress
         stop: &stop,
         progress: &mut progress,
         ticks_max: None,
+        compiler: Arc::default(),
+        dev: false,
     };
     run.run().unwrap()
 }
