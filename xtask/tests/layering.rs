@@ -30,7 +30,8 @@ const UNPUBLISHED: &[&str] = &["abide-sim", "abide-bench", "xtask"];
 
 /// What only some crates name among their dependencies, of any kind. A `*` at the end stands for the rest of a name.
 const CONFINED: &[(&str, &[&str])] = &[
-    ("wasmtime", &["abide-wasm", "abide-host"]),
+    // A benchmark holds an act against the engine alone.
+    ("wasmtime", &["abide-wasm", "abide-host", "abide-bench"]),
     ("wasmtime-*", &["abide-wasm", "abide-host"]),
     ("async-nats", &["abide-lattice"]),
     // Competitors.

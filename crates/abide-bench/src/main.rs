@@ -4,6 +4,7 @@
 //! one run, and what is reported is how they compare.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark reports on a terminal")]
 
+mod act;
 mod append;
 mod guard;
 mod host;
@@ -49,6 +50,8 @@ enum Benchmark {
     Guard,
     /// From the start of the binary to its first tick.
     Start,
+    /// An act of a behaviour, each in a fresh instance.
+    Act,
 }
 
 /// What was measured.
@@ -61,6 +64,8 @@ struct Report {
     guard: Option<guard::Guard>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<start::Start>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<act::Acts>,
 }
 
 fn main() -> ExitCode {
@@ -84,7 +89,8 @@ fn run(arguments: &Arguments) -> io::Result<Report> {
     std::fs::create_dir_all(&arguments.dir)?;
     let folder = tempfile::tempdir_in(&arguments.dir)?;
     let wanted = |benchmark| arguments.benchmarks.is_empty() || arguments.benchmarks.contains(&benchmark);
-    let mut report = Report { machine: machine::look(folder.path())?, tick: None, guard: None, start: None };
+    let mut report =
+        Report { machine: machine::look(folder.path())?, tick: None, guard: None, start: None, act: None };
     if wanted(Benchmark::Tick) {
         report.tick = Some(tick::run(folder.path(), arguments.objects, arguments.quick)?);
     }
@@ -93,6 +99,9 @@ fn run(arguments: &Arguments) -> io::Result<Report> {
     }
     if wanted(Benchmark::Start) {
         report.start = Some(start::run(folder.path(), arguments.quick)?);
+    }
+    if wanted(Benchmark::Act) {
+        report.act = Some(act::run(arguments.quick)?);
     }
     Ok(report)
 }
@@ -108,6 +117,9 @@ impl fmt::Display for Report {
         }
         if let Some(start) = &self.start {
             writeln!(f, "\nstart\n{start}")?;
+        }
+        if let Some(act) = &self.act {
+            writeln!(f, "\nact\n{act}")?;
         }
         Ok(())
     }

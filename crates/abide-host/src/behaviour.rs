@@ -79,13 +79,16 @@ impl Compiler {
     }
 }
 
+/// A program, or why there is none.
+type Compiled = Result<Arc<Component>, String>;
+
 /// The behaviours of a store.
 #[derive(Debug)]
 pub struct Behaviours {
     blobs: Blobs,
     compiler: Arc<Compiler>,
     /// By the schema's digest and the behaviour; of one that does not compile, why.
-    programs: Mutex<BTreeMap<([u8; 32], Behaviour), Result<Arc<Component>, String>>>,
+    programs: Mutex<BTreeMap<([u8; 32], Behaviour), Compiled>>,
 }
 
 impl Behaviours {
@@ -110,7 +113,7 @@ impl Behaviours {
     ///
     /// # Errors
     /// When the store lacks it, or it is no behaviour of the schema.
-    pub fn program(&self, schema: &Arc<Schema>, behaviour: Behaviour) -> Result<Arc<Component>, String> {
+    pub fn program(&self, schema: &Arc<Schema>, behaviour: Behaviour) -> Compiled {
         let key = (schema.digest, behaviour);
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = programs.get(&key) {
@@ -178,12 +181,6 @@ impl Image {
         Ok(Self { component: component.into(), config: digested.into(), behaviour, schema, program })
     }
 
-    /// Runs it.
-    #[must_use]
-    pub fn program(&self) -> Arc<Component> {
-        Arc::clone(&self.program)
-    }
-
     /// The two digests.
     #[must_use]
     pub fn behaviour(&self) -> Behaviour {
@@ -198,6 +195,13 @@ impl Image {
         blobs.put(&self.component)?;
         blobs.put(&self.config)?;
         Ok(())
+    }
+}
+
+/// Runs the acts of objects of its schema, whatever behaviour is in force for them.
+impl Guest for Image {
+    fn act(&self, act: &Act<'_>) -> Acted {
+        self.program.act(act)
     }
 }
 

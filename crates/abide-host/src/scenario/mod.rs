@@ -1,6 +1,6 @@
 //! Scenarios: what an object of a schema does, given its memory, observations and times, held against what is expected.
 //!
-//! [`Suite::load`] reads a document of them; [`Suite::run`] plays each with the engine alone: no store, no clock but the
+//! [`fn@load`] reads a document of them; [`Suite::run`] plays each with the engine alone: no store, no clock but the
 //! scenario's, no effects but simulated ones. What is compared is what the object does of its own, and what it is denied.
 
 mod load;

@@ -31,7 +31,7 @@ impl Suite {
         chosen
             .map(|scenario| {
                 let play = Play::begin(self, scenario, guest);
-                play.and_then(|play| Ok(play.play(scenario))).map_err(|error| (scenario.name.clone(), error))
+                play.map(|play| play.play(scenario)).map_err(|error| (scenario.name.clone(), error))
             })
             .collect()
     }

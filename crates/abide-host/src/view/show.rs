@@ -2,7 +2,7 @@
 
 use abide_core::object::Object;
 use abide_core::record::Hash;
-use abide_core::record::json::{micro_json, policy_json};
+use abide_core::record::json::{behaviour_json, micro_json, policy_json};
 use abide_core::schema::Rule;
 use abide_core::state::RuleMemory;
 use abide_core::time::Timestamp;
@@ -17,6 +17,7 @@ pub fn object_json(object: &Object, now: Timestamp) -> Json {
     let parts = [
         ("id", (&*object.id).into()),
         ("schema", schema_json(object)),
+        ("behaviour", object.behaviour.map_or(Json::Null, behaviour_json)),
         ("intent", schema.intent.as_deref().into()),
         (
             "context",

@@ -1,13 +1,11 @@
 //! `test`: scenarios played against a schema and its behaviour.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use abide_core::guest::{Act, ActError, Acted, Fault, Guest};
 use abide_host::behaviour::{Compiler, Image};
 use abide_host::manifest::Report;
 use abide_host::scenario::{self, Outcome, Suite};
-use abide_wasm::Component;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
@@ -51,12 +49,12 @@ pub(crate) struct Test {
 }
 
 /// The behaviour of a suite.
-struct Only(Option<Arc<Component>>);
+struct Only(Option<Image>);
 
 impl Guest for Only {
     fn act(&self, act: &Act<'_>) -> Acted {
         match &self.0 {
-            Some(program) => program.act(act),
+            Some(image) => image.act(act),
             None => {
                 let message = "the scenarios name no component".to_owned();
                 Acted { answer: Err(ActError { fault: Fault::Missing, message }), log: Vec::new() }
@@ -112,12 +110,11 @@ fn played(
     filter: &str,
 ) -> Result<Vec<Outcome>, Report> {
     let report = |diagnostics| Report { file: written.name.clone(), text: written.text.clone(), diagnostics };
-    let program = suite.image.as_ref().map(|image| {
+    let image = suite.image.as_ref().map(|image| {
         Image::read(&image.path, image.config.clone(), &suite.schema, compiler)
-            .map(|read| read.program())
             .map_err(|error| report(abide_host::behaviour::diagnose(image.span.clone(), &error)))
     });
-    let guest = Only(program.transpose()?);
+    let guest = Only(image.transpose()?);
     suite.run(&guest, filter).map_err(|(name, error)| {
         let message = format!("the scenario `{name}` cannot begin: {error}");
         report(vec![abide_core::document::Diagnostic {
@@ -132,7 +129,7 @@ fn played(
 fn tell(context: &mut Context, outcome: &Outcome) -> Result<(), CommandError> {
     if outcome.differences.is_empty() {
         let line = format!("{} {}", context.out.good("ok"), outcome.name);
-        return Ok(context.out.line(line)?);
+        return context.out.line(line);
     }
     let line = format!("{} {}", context.out.bad("failed"), outcome.name);
     context.out.line(line)?;
@@ -147,7 +144,7 @@ fn tell(context: &mut Context, outcome: &Outcome) -> Result<(), CommandError> {
             context.out.line(format_args!("    {shown}"))?;
         }
     }
-    Ok(context.out.line("  (- was expected, + is what came)")?)
+    context.out.line("  (- was expected, + is what came)")
 }
 
 fn outcome_json(file: &str, outcome: &Outcome) -> Json {

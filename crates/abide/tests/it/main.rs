@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod asking;
+mod behaviours;
 mod clock;
 mod example;
 mod files;

@@ -143,3 +143,17 @@ proptest! {
         prop_assert_eq!(schema.intent.as_deref(), Some(&*words));
     }
 }
+
+#[test]
+fn limits_of_a_behaviour_count_where_they_are_not_the_default() {
+    let with = |behaviour: &str| load(&format!("schema: abide/v1\nname: a\nversion: 1.0.0\n{behaviour}"));
+    let plain = with("");
+    let usual =
+        with("behaviour: { fuel: 100000000, memory: 67108864, tables: 20000, output: 1048576, log: 65536 }");
+    assert_eq!(plain.digest, usual.digest, "what is said as it is anyway says nothing");
+    let tight = with("behaviour: { log: 0, fuel: 1 }");
+    assert_ne!(plain.digest, tight.digest);
+    let read = Schema::from_canonical(&tight.canonical).unwrap();
+    assert_eq!((read.behaviour, read.behaviour.fuel, read.behaviour.log), (tight.behaviour, 1, 0));
+    assert_eq!(load(&tight.to_yaml()).digest, tight.digest, "as YAML too");
+}

@@ -113,7 +113,7 @@ fn run(folder: &Path, application: &Application, until: &mut dyn FnMut(&Progress
         stop: &stop,
         progress: &mut progress,
         ticks_max: None,
-        compiler: Arc::default(),
+        compiler: std::sync::Arc::default(),
         dev: false,
     };
     run.run().unwrap()
