@@ -1,4 +1,5 @@
 //! Components that behave and components that do not.
+#![cfg(test)]
 
 mod guests;
 mod hostile;
