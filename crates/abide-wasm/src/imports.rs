@@ -54,7 +54,7 @@ fn offer(name: &str) -> Option<Offer<'_>> {
     }
     let rest = interface.strip_prefix("wasi:").filter(|_| version.starts_with("0.2."))?;
     let (package, _) = rest.split_once('/')?;
-    let is_virtual = matches!(package, "cli" | "clocks" | "filesystem" | "io" | "random" | "sockets");
+    let is_virtual = matches!(package, "cli" | "clocks" | "io" | "random");
     is_virtual.then_some(Offer::Wasi(rest))
 }
 

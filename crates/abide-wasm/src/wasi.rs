@@ -1,8 +1,9 @@
 //! WASI 0.2 in virtual form: time stands still at the cycle's, what is random follows from the object's head, output goes to
 //! the log, and there is no file, no socket, no environment and nothing to wait for.
 //!
-//! It is made from what a component imports, so that every 0.2.x is served. What is imported and not offered traps by its
-//! name when it is called: the libraries of most languages import more than they use.
+//! It is made from what a component imports, so that every 0.2.x is served. Files, sockets and HTTP are refused when the component
+//! is loaded; what else is imported and not offered, because it would wait, traps by its name when it is called: the libraries
+//! of most languages import more of clocks and streams than they use.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{LinkerInstance, ResourceAny, ResourceDynamic, ResourceType, Val};
@@ -12,22 +13,8 @@ use crate::imports::{Refused, burn, charge, give, ok};
 use crate::journal::Stream;
 
 /// The resources of WASI 0.2. Each is a type of its own, whichever interface it comes through.
-const RESOURCES: [&str; 14] = [
-    "pollable",
-    "error",
-    "input-stream",
-    "output-stream",
-    "terminal-input",
-    "terminal-output",
-    "descriptor",
-    "directory-entry-stream",
-    "network",
-    "udp-socket",
-    "incoming-datagram-stream",
-    "outgoing-datagram-stream",
-    "tcp-socket",
-    "resolve-address-stream",
-];
+const RESOURCES: [&str; 6] =
+    ["pollable", "error", "input-stream", "output-stream", "terminal-input", "terminal-output"];
 
 /// The fuel of a handle: the host remembers it until the act has ended.
 const HANDLE_FUEL: u64 = 5_000;
@@ -122,9 +109,7 @@ fn handler(interface: &str, function: &str) -> Option<Handler> {
         ("cli/stdin", "get-stdin") => |cx, _| handle(cx, "input-stream", 0),
         ("cli/stdout", "get-stdout") => |cx, _| handle(cx, "output-stream", STDOUT),
         ("cli/stderr", "get-stderr") => |cx, _| handle(cx, "output-stream", STDERR),
-        ("cli/environment", "get-environment" | "get-arguments") | ("filesystem/preopens", "get-directories") => {
-            |_, _| Ok(Some(Val::List(Vec::new())))
-        }
+        ("cli/environment", "get-environment" | "get-arguments") => |_, _| Ok(Some(Val::List(Vec::new()))),
         ("cli/environment", "initial-cwd")
         | ("cli/terminal-stdin" | "cli/terminal-stdout" | "cli/terminal-stderr", _) => |_, _| Ok(Some(Val::Option(None))),
         ("io/streams", "[method]input-stream.read" | "[method]input-stream.blocking-read"

@@ -93,6 +93,17 @@ fn what_is_no_component_of_the_schema_is_refused() {
         let error = load(&schema, &bytes).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+    for interface in [
+        "wasi:sockets/tcp@0.2.0",
+        "wasi:filesystem/types@0.2.3",
+        "wasi:keyvalue/store@0.2.0-draft",
+        "acme:lab/valve@1.0.0",
+    ] {
+        let component = format!(r#"(component (import "{interface}" (instance (export "open" (func)))))"#);
+        let error = load(&schema, &wat::parse_str(component).unwrap()).unwrap_err().to_string();
+        let expected = format!("imports `{interface}`, which an act may not: do it as an effect");
+        assert!(error.contains(&expected), "{error}");
+    }
 }
 
 #[test]

@@ -3,4 +3,5 @@
 
 mod guests;
 mod hostile;
+mod neighbours;
 mod worlds;
