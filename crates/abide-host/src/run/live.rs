@@ -8,9 +8,9 @@ use abide_core::time::Span;
 
 use super::dev::{Changed, Watch};
 use super::effects::Effects;
-use super::{Progress, Run, RunError, fits, pause_after, put_in_force, submit};
+use super::{Progress, Run, RunError, fits, pause_after, put_in_force, show, submit};
 use crate::clock::LiveClock;
-use crate::host::{Host, HostError, Ticked};
+use crate::host::{Host, HostError};
 use crate::local::Server;
 use crate::source::{Live, LiveEvent, LiveReading, Problems};
 
@@ -63,7 +63,7 @@ pub(super) fn run(
             (now.since(last).0 > pause && host.recovered().existed | (ticks > 0)).then_some(last);
         let landed = host.tick_ahead(now, cursors, paused_since)?;
         ticks += 1;
-        show(landed, run, effects, server);
+        show(landed, run, effects, server, None);
         due += period;
         let late = late_ticks(due, period);
         if late > 0 {
@@ -74,20 +74,13 @@ pub(super) fn run(
         // Where there is time before the next tick, there is nothing better to do than to wait for the flush of this one.
         if Instant::now() < due {
             let landed = host.settle()?;
-            show(landed, run, effects, server);
+            show(landed, run, effects, server, None);
         }
         wait_until(due, run, host, server);
     }
     let landed = host.settle()?;
-    show(landed, run, effects, server);
+    show(landed, run, effects, server, None);
     Ok((ticks, problems))
-}
-
-/// What a tick that is durable lets out: answers, effects and word of it.
-fn show(landed: Option<Ticked>, run: &mut Run<'_>, effects: &mut Effects, server: &mut Server) {
-    if let Some(ticked) = landed {
-        super::show(ticked, run, effects, server, None);
-    }
 }
 
 /// Puts changed components in force for the objects that act by them.

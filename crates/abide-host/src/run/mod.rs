@@ -357,12 +357,13 @@ fn upgrade(host: &mut Host, number: u32, behaviour: Behaviour, keys: &Keys) -> R
 
 /// What a tick that is durable lets out: answers, effects and word of it.
 fn show(
-    ticked: Ticked,
+    landed: Option<Ticked>,
     run: &mut Run<'_>,
     effects: &mut Effects,
     server: &mut Server,
     remaining: Option<usize>,
 ) {
+    let Some(ticked) = landed else { return };
     server.answer(&ticked.verdicts);
     effects.send(ticked.effects);
     for (object, line) in ticked.log {

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use abide_core::time::{Span, Timestamp};
 
 use super::effects::Effects;
-use super::{REPLAY_CURSOR, Run, RunError, fits, submit};
-use crate::host::{Host, HostError, Ticked};
+use super::{REPLAY_CURSOR, Run, RunError, fits, show, submit};
+use crate::host::{Host, HostError};
 use crate::local::Server;
 use crate::source::{Cursor, Reading, Replay};
 
@@ -27,7 +27,7 @@ pub(super) fn run(
         // The next tick waits for the effects of the one before, and so for its flush.
         if host.owes_effects() {
             let landed = host.settle()?;
-            show(landed, run, effects, server, remaining(input, held.as_ref()));
+            show(landed, run, effects, server, Some(remaining(input, held.as_ref())));
         }
         effects.set_replayed_now(host.time());
         let outcomes = effects.settle(host)?;
@@ -52,28 +52,15 @@ pub(super) fn run(
         };
         let landed = host.tick_ahead(time, cursors, None)?;
         ticks += 1;
-        show(landed, run, effects, server, remaining(input, held.as_ref()));
+        show(landed, run, effects, server, Some(remaining(input, held.as_ref())));
     }
     let landed = host.settle()?;
-    show(landed, run, effects, server, remaining(input, held.as_ref()));
+    show(landed, run, effects, server, Some(remaining(input, held.as_ref())));
     Ok((ticks, finished || remaining(input, held.as_ref()) == 0))
 }
 
 fn remaining(input: &Replay, held: Option<&Reading>) -> usize {
     input.remaining() + usize::from(held.is_some())
-}
-
-/// What a tick that is durable lets out: answers, effects and word of it.
-fn show(
-    landed: Option<Ticked>,
-    run: &mut Run<'_>,
-    effects: &mut Effects,
-    server: &mut Server,
-    remaining: usize,
-) {
-    if let Some(ticked) = landed {
-        super::show(ticked, run, effects, server, Some(remaining));
-    }
 }
 
 /// Puts the readings up to `time` into inboxes, as far as there is room: the cursor after those that went in.
