@@ -7,8 +7,7 @@ use std::fmt;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use crate::process::{self, Failure};
-use crate::{cargo, tools};
+use crate::{cargo, process, starters, tools};
 
 /// What to run, and what it may do to this machine.
 #[derive(Clone, Copy)]
@@ -31,6 +30,9 @@ pub(crate) fn everything(options: Options) -> ExitCode {
         });
         report.tests("tests", cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]), minutes(25));
         if !options.fast {
+            for language in starters::LANGUAGES {
+                report.step(&format!("starter in {language}"), || starters::check(language).into());
+            }
             report.step("documentation", documentation);
             report.step("licences, bans, sources", || {
                 run(&["deny", "check", "licenses", "bans", "sources"], 5)
@@ -78,8 +80,8 @@ enum Outcome {
     Skipped(String),
 }
 
-impl From<Result<(), Failure>> for Outcome {
-    fn from(result: Result<(), Failure>) -> Self {
+impl<E: fmt::Display> From<Result<(), E>> for Outcome {
+    fn from(result: Result<(), E>) -> Self {
         match result {
             Ok(()) => Self::Passed,
             Err(failure) => Self::Failed(failure.to_string()),
@@ -95,7 +97,7 @@ struct Report {
 }
 
 struct Step {
-    name: &'static str,
+    name: String,
     elapsed: Duration,
     outcome: Outcome,
     /// Whether how it went stands in the tally of tests already.
@@ -104,15 +106,15 @@ struct Step {
 
 impl Report {
     /// Runs a check; returns whether it passed.
-    fn step(&mut self, name: &'static str, check: impl FnOnce() -> Outcome) -> bool {
+    fn step(&mut self, name: &str, check: impl FnOnce() -> Outcome) -> bool {
         println!("\n=== {name}");
         let start = Instant::now();
         let outcome = check();
-        self.end(Step { name, elapsed: start.elapsed(), outcome, tallied: false })
+        self.end(Step { name: name.to_owned(), elapsed: start.elapsed(), outcome, tallied: false })
     }
 
     /// Runs tests and counts them.
-    fn tests(&mut self, name: &'static str, mut command: Command, limit: Duration) -> bool {
+    fn tests(&mut self, name: &str, mut command: Command, limit: Duration) -> bool {
         println!("\n=== {name}");
         let start = Instant::now();
         let (result, lines) = process::run_and_read(&mut command, limit);
@@ -120,7 +122,7 @@ impl Report {
         let tallied = if result.is_ok() { tally.passed > 0 } else { tally.failed > 0 };
         self.tests =
             Tally { passed: self.tests.passed + tally.passed, failed: self.tests.failed + tally.failed };
-        self.end(Step { name, elapsed: start.elapsed(), outcome: result.into(), tallied })
+        self.end(Step { name: name.to_owned(), elapsed: start.elapsed(), outcome: result.into(), tallied })
     }
 
     fn end(&mut self, step: Step) -> bool {

@@ -27,6 +27,7 @@ const GUESTS: [Guest; 1] = [Guest {
 }];
 
 const TARGET: &str = "wasm32-unknown-unknown";
+const PROFILE: &str = "guest";
 /// Some networks let rustup hang.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(20);
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
@@ -43,7 +44,7 @@ const REMEDY: &str = "there is no compiler for wasm32-unknown-unknown: `rustup t
 
 /// What builds guests.
 #[derive(Clone, Copy, Debug)]
-enum Toolchain {
+pub(crate) enum Toolchain {
     Rustup,
     Debian,
 }
@@ -53,7 +54,7 @@ enum Toolchain {
 /// # Errors
 /// What could not be built, or that there is no compiler for it, with what to do.
 pub(crate) fn build(check: bool) -> Result<(), String> {
-    let toolchain = toolchain().ok_or(REMEDY)?;
+    let toolchain = toolchain()?;
     for guest in &GUESTS {
         let module = compile(guest, toolchain)?;
         let built = target_dir().join("guests").join(guest.module).with_extension("component.wasm");
@@ -75,14 +76,44 @@ pub(crate) fn build(check: bool) -> Result<(), String> {
     Ok(())
 }
 
-fn toolchain() -> Option<Toolchain> {
+impl Toolchain {
+    /// A cargo that builds guests.
+    fn cargo(self) -> Command {
+        let mut command = Command::new(match self {
+            Self::Rustup => "cargo",
+            Self::Debian => DEBIAN_CARGO,
+        });
+        self.equip(&mut command, true);
+        command
+    }
+
+    /// Has the cargo that a command finds build guests, or with `std` false their tests natively, into our own folder.
+    pub(crate) fn equip(self, command: &mut Command, std: bool) {
+        command.env("CARGO_TARGET_DIR", target_dir().join("guests")).env_remove("CARGO");
+        if matches!(self, Self::Debian) {
+            command.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
+            if std {
+                command.env("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort");
+            }
+            if let Some(path) = debian_path() {
+                command.env("PATH", path);
+            }
+        }
+    }
+}
+
+/// Finds what builds guests, or installs it.
+///
+/// # Errors
+/// What to do where neither can be.
+pub(crate) fn toolchain() -> Result<Toolchain, String> {
     if has_target() {
-        return Some(Toolchain::Rustup);
+        return Ok(Toolchain::Rustup);
     }
     if process::run(Command::new("rustup").args(["target", "add", TARGET]), RUSTUP_LIMIT).is_ok()
         && has_target()
     {
-        return Some(Toolchain::Rustup);
+        return Ok(Toolchain::Rustup);
     }
     if !has_debian() && rustix::process::geteuid().is_root() {
         println!("rustup has no {TARGET}: installing Debian's compiler for it");
@@ -97,7 +128,7 @@ fn toolchain() -> Option<Toolchain> {
             }
         }
     }
-    has_debian().then_some(Toolchain::Debian)
+    if has_debian() { Ok(Toolchain::Debian) } else { Err(REMEDY.to_owned()) }
 }
 
 /// Whether the compiler in use has a standard library for the target.
@@ -116,36 +147,32 @@ fn has_debian() -> bool {
 }
 
 fn compile(guest: &Guest, toolchain: Toolchain) -> Result<PathBuf, String> {
-    let target = target_dir().join("guests");
-    let mut command = match toolchain {
-        Toolchain::Rustup => Command::new("cargo"),
-        Toolchain::Debian => {
-            let mut command = Command::new(DEBIAN_CARGO);
-            command.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
-            if let Some(path) = path_with_linker() {
-                command.env("PATH", path);
-            }
-            command
-        }
-    };
-    command
-        .current_dir(root().join(guest.folder))
-        .env("CARGO_TARGET_DIR", &target)
-        .env_remove("CARGO")
-        .args(["build", "--release", "--target", TARGET, "--config", REMAP]);
+    let mut command = toolchain.cargo();
+    command.current_dir(root().join(guest.folder)).args([
+        "build",
+        "--locked",
+        "--profile",
+        PROFILE,
+        "--target",
+        TARGET,
+        "--config",
+        REMAP,
+    ]);
     process::run(&mut command, BUILD_LIMIT)
         .map_err(|failure| format!("the build of {} {failure}", guest.folder))?;
-    Ok(target.join(TARGET).join("release").join(guest.module))
+    Ok(target_dir().join("guests").join(TARGET).join(PROFILE).join(guest.module))
 }
 
-/// `PATH` with the linker of rustup's toolchain, which Debian's has in a package of its own.
-fn path_with_linker() -> Option<OsString> {
+/// `PATH` with Debian's cargo before all others, and the linker of rustup's toolchain, which Debian's has in a package of its
+/// own.
+fn debian_path() -> Option<OsString> {
     let mut probe = Command::new("rustc");
     probe.current_dir(root()).args(["--print", "target-libdir"]);
     let (_, lines) = process::run_and_read(&mut probe, PROBE_LIMIT);
     let tools = Path::new(lines.first()?).parent()?.join("bin");
+    let debian = Path::new(DEBIAN_CARGO).parent()?.to_owned();
     let rest = env::var_os("PATH").unwrap_or_default();
-    env::join_paths(env::split_paths(&rest).chain([tools])).ok()
+    env::join_paths([debian].into_iter().chain(env::split_paths(&rest)).chain([tools])).ok()
 }
 
 /// As a user does it.

@@ -7,6 +7,7 @@
 mod check;
 mod guests;
 mod process;
+mod starters;
 mod tools;
 
 use std::env;
@@ -21,6 +22,7 @@ The chores of this repository.
     cargo xtask bench [ARGUMENT…]               the benchmarks; `cargo xtask bench --help` lists them
     cargo xtask crash [ARGUMENT…]               more crash points than a test run takes: --points N --seed S
     cargo xtask guests [--check]                the carried components, built from their sources
+    cargo xtask starters [LANGUAGE…]            what `abide new --behaviour` makes, built and run: rust, js, python
 
 test:
     --no-install    install nothing: a missing tool fails its step
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         "bench" => bench(rest),
         "crash" => crash(rest),
         "guests" => guests(rest),
+        "starters" => starters(rest),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");
             ExitCode::SUCCESS
@@ -70,6 +73,26 @@ fn guests(arguments: &[String]) -> ExitCode {
         [first, ..] => return usage_error(first),
     };
     match guests::build(check) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds the binary that makes and runs them, then checks them in each language.
+fn starters(arguments: &[String]) -> ExitCode {
+    let known = |language: &str| starters::LANGUAGES.into_iter().find(|known| *known == language);
+    if let Some(unknown) = arguments.iter().find(|argument| known(argument.as_str()).is_none()) {
+        return usage_error(unknown);
+    }
+    let built = process::run(&mut cargo(&["build", "--workspace"]), Duration::from_secs(40 * 60))
+        .map_err(|failure| format!("the build {failure}"));
+    let chosen = starters::LANGUAGES
+        .into_iter()
+        .filter(|language| arguments.is_empty() || arguments.iter().any(|argument| argument == language));
+    match built.and_then(|()| chosen.into_iter().try_for_each(starters::check)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("xtask: {problem}");

@@ -25,9 +25,10 @@ struct Tool {
 
 /// Finds the tools, and installs what is missing unless that is forbidden. Returns a line for each that is not there
 /// in the end.
-pub(crate) fn ensure(install: bool, with_deny: bool) -> Vec<String> {
+pub(crate) fn ensure(install: bool, with_slow: bool) -> Vec<String> {
     let mut wanted = vec![rust_component("rustfmt", "fmt"), rust_component("clippy", "clippy"), python()];
-    if with_deny {
+    if with_slow {
+        wanted.push(npm());
         wanted.push(cargo_deny());
     }
     wanted.into_iter().filter_map(|tool| missing(tool, install)).collect()
@@ -46,9 +47,9 @@ fn missing(mut tool: Tool, install: bool) -> Option<String> {
     }
     if install {
         for (command, limit) in &mut tool.install {
-            println!("{} is missing: {}", tool.name, shown(command));
+            println!("{} is missing: {}", tool.name, process::shown(command));
             if let Err(failure) = process::run(command, *limit) {
-                println!("{} {failure}", shown(command));
+                println!("{} {failure}", process::shown(command));
                 break;
             }
         }
@@ -70,21 +71,42 @@ fn rust_component(name: &'static str, subcommand: &'static str) -> Tool {
     }
 }
 
-/// The readers that are independent of our code are written in Python, with its standard library alone.
+/// The readers that are independent of our code are written in Python, and so are some behaviours.
 fn python() -> Tool {
     let mut probe = Command::new("python3");
-    probe.args(["-c", "import hashlib, json, sqlite3"]);
+    probe.args(["-c", "import ensurepip, hashlib, json, sqlite3, venv"]);
+    let install = install_packages(&["python3", "python3-venv"]);
+    Tool {
+        name: "python3",
+        probe,
+        install,
+        remedy: "install Python 3, as with `apt-get install python3 python3-venv`",
+    }
+}
+
+/// For behaviours in JavaScript.
+fn npm() -> Tool {
+    let mut probe = Command::new("sh");
+    probe.args(["-c", "node --version && npm --version"]);
+    let install = install_packages(&["nodejs", "npm"]);
+    Tool {
+        name: "npm",
+        probe,
+        install,
+        remedy: "install Node.js and npm, as with `apt-get install nodejs npm`",
+    }
+}
+
+/// How packages of Debian are installed; nothing where that takes another user, or is another system.
+fn install_packages(packages: &[&str]) -> Vec<(Command, Duration)> {
     let may_install =
         rustix::process::geteuid().is_root() && process::succeeds(&mut apt(&["--version"]), PROBE_LIMIT);
-    let install = if may_install {
-        vec![
-            (apt(&["update"]), Duration::from_secs(3 * 60)),
-            (apt(&["install", "--yes", "--no-install-recommends", "python3"]), Duration::from_secs(5 * 60)),
-        ]
-    } else {
-        Vec::new()
-    };
-    Tool { name: "python3", probe, install, remedy: "install Python 3, as with `apt-get install python3`" }
+    if !may_install {
+        return Vec::new();
+    }
+    let mut install = apt(&["install", "--yes", "--no-install-recommends"]);
+    install.args(packages);
+    vec![(apt(&["update"]), Duration::from_secs(3 * 60)), (install, Duration::from_secs(10 * 60))]
 }
 
 fn apt(arguments: &[&str]) -> Command {
@@ -103,10 +125,4 @@ fn cargo_deny() -> Tool {
         install: vec![(install, Duration::from_secs(20 * 60))],
         remedy: "install it with `cargo install --locked cargo-deny`",
     }
-}
-
-fn shown(command: &Command) -> String {
-    let program = std::path::Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
-    let words = std::iter::once(program).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

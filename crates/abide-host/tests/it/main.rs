@@ -4,6 +4,7 @@
 
 mod capability;
 mod effect;
+mod example;
 mod explain;
 mod manifest;
 mod overlap;

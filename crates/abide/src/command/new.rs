@@ -1,5 +1,7 @@
 //! `new`: a working object to start from.
 
+mod behaviour;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,21 +10,31 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
+use behaviour::Language;
 
 const EXAMPLES: &str = "\
 Examples:
   abide new tank
-  abide run tank";
+  abide run tank
+  abide new tank --behaviour rust
+  sh tank/behaviour/build.sh && abide test tank/tank.test.yaml";
 
 /// Make a working object to start from
 ///
-/// A folder with a schema, a manifest and a day of data: `check` and `run` take it as it is.
+/// A folder with a schema, a manifest and a day of data: `check` and `run` take it as it is. With `--behaviour`, also a project
+/// for a component that decides when to act, a script that builds it, and scenarios that it is held against.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct New {
     /// The folder to make; its last part names the object
     #[arg(value_name = "NAME")]
     folder: PathBuf,
+    /// Add a behaviour in that language
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    behaviour: Option<Language>,
+    /// The folder of the crate `abide-sdk`, for a behaviour in Rust; without it, the one that this program was built beside
+    #[arg(long, value_name = "DIR", requires = "behaviour")]
+    sdk: Option<PathBuf>,
 }
 
 const SCHEMA: &str = include_str!("new/schema.yaml");
@@ -30,6 +42,8 @@ const APPLICATION: &str = include_str!("new/app.yaml");
 const README: &str = include_str!("new/README.md");
 /// What stands for the name in the files above.
 const PLACEHOLDER: &str = "NAME";
+/// What stands for the component in the manifest.
+const IMAGE: &str = "IMAGE";
 
 impl New {
     pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
@@ -39,16 +53,21 @@ impl New {
             return Err(CommandError::environment(format!("`{}` is there already", self.folder.display()))
                 .help("choose another name, or move it away"));
         }
-        let files = [
-            ("app.yaml".to_owned(), APPLICATION.replace(PLACEHOLDER, name)),
-            (format!("{name}.yaml"), SCHEMA.replace(PLACEHOLDER, name)),
+        let component = self.behaviour.map_or_else(String::new, |_| format!("image: file://./{name}.wasm, "));
+        let mut files = vec![
+            ("app.yaml".to_owned(), APPLICATION.replace(IMAGE, &component)),
+            (format!("{name}.yaml"), SCHEMA.to_owned()),
             ("readings.csv".to_owned(), readings()),
-            ("README.md".to_owned(), README.replace(PLACEHOLDER, name)),
+            ("README.md".to_owned(), README.to_owned()),
         ];
-        fs::create_dir_all(&self.folder)
-            .map_err(|error| CommandError::file("create", &self.folder, &error))?;
+        if let Some(language) = self.behaviour {
+            behaviour::add(language, name, self.sdk.as_deref(), &mut files)?;
+        }
         for (file, text) in &files {
             let path = self.folder.join(file);
+            let parent = path.parent().unwrap_or(&self.folder);
+            fs::create_dir_all(parent).map_err(|error| CommandError::file("create", parent, &error))?;
+            let text = text.replace(PLACEHOLDER, name);
             fs::write(&path, text).map_err(|error| CommandError::file("write", &path, &error))?;
         }
         let out = &mut context.out;
@@ -58,10 +77,15 @@ impl New {
             out.json_pretty(&json!({ "folder": shown.to_string(), "name": name, "files": names }))?;
             return Ok(Answer::Yes);
         }
-        out.line(format_args!("made `{shown}`: {}", files.map(|(file, _)| file).join(", ")))?;
+        let names: Vec<_> = files.into_iter().map(|(file, _)| file).collect();
+        out.line(format_args!("made `{shown}`: {}", names.join(", ")))?;
         if !out.quiet() {
             out.line("")?;
             out.line("what to do next:")?;
+            if self.behaviour.is_some() {
+                out.line(format_args!("  sh {shown}/behaviour/build.sh"))?;
+                out.line(format_args!("  abide test {shown}/{name}.test.yaml"))?;
+            }
             out.line(format_args!("  abide check {shown}"))?;
             out.line(format_args!("  abide run {shown}"))?;
         }

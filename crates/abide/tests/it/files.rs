@@ -18,6 +18,35 @@ fn a_new_object_is_right_and_runs_at_once() {
     }
 }
 
+/// That the projects build and run is for `cargo xtask starters`: it takes the tools of their languages.
+#[test]
+fn a_behaviour_comes_with_its_project() {
+    let sandbox = Sandbox::new();
+    for language in ["rust", "js", "python"] {
+        let folder = format!("{language}-tank");
+        let made = sandbox.abide(&["new", &folder, "--behaviour", language, "--json"]).yes().json();
+        let files: Vec<_> =
+            made["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
+        insta::assert_snapshot!(format!("new_{language}"), files.join("\n"));
+        for file in files {
+            let text = sandbox.read(&format!("{folder}/{file}"));
+            let left =
+                ["NAME", "IMAGE", "NEEDS", "MODULE", "\"SDK\""].into_iter().find(|word| text.contains(word));
+            assert_eq!(left, None, "{folder}/{file}:\n{text}");
+        }
+        sandbox.abide(&["check", &format!("{folder}/{folder}.yaml")]).yes();
+    }
+    let unbuilt = sandbox.abide(&["run", "js-tank"]);
+    assert_eq!(unbuilt.code, Some(1));
+    snapshot("new_unbuilt", &unbuilt.text());
+    snapshot(
+        "new_without_sdk",
+        &sandbox.abide(&["new", "x", "--behaviour", "rust", "--sdk", "nowhere"]).text(),
+    );
+    assert!(!sandbox.path("x").exists());
+    assert_eq!(sandbox.abide(&["new", "y", "--sdk", "nowhere"]).code, Some(2));
+}
+
 const BAD_SCHEMA: &str = "\
 schema: abide/v1
 name: bad
