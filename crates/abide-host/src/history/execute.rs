@@ -13,11 +13,10 @@ use abide_core::record::decode::decode;
 use abide_core::record::encode::encode;
 use abide_core::record::{Caller, Code, Denied, Event, Genesis, Hash, Mutated, Record, Signature, Spawned};
 use abide_core::schema::{Schema, Step};
-use abide_core::state::Status;
 use abide_core::time::Timestamp;
 use abide_core::value::Value;
 
-use super::Problem;
+use super::{Problem, fold};
 use crate::host::{HostError, Known};
 use crate::view::{Lineage, Link, View, describe};
 
@@ -121,7 +120,7 @@ impl<'a> Executor<'a> {
         let end = cycle.run();
         for (record, _) in links {
             if let Event::ChildEnded { child, part } = &record.event {
-                let (part, problem) = self.child_end(record, child, *part);
+                let (part, problem) = self.child_end(record, child, *part)?;
                 problems.extend(problem);
                 object.end_child(Arc::clone(child), part, clock, &mut self.frame);
             }
@@ -249,11 +248,30 @@ impl<'a> Executor<'a> {
         record: &Record,
         child: &Arc<str>,
         recorded: abide_core::slope::Allotment,
-    ) -> (abide_core::slope::Allotment, Option<Problem>) {
-        match self.view.engine().object(child) {
-            Some(child) if child.state.status == Status::Terminated => (child.leaves(record.time), None),
-            _ => (recorded, Some(Problem::of(record, format!("`{child}` has not ended by its own lineage")))),
+    ) -> Result<(abide_core::slope::Allotment, Option<Problem>), HostError> {
+        match self.ended(child)? {
+            Some(child) => Ok((child.leaves(record.time), None)),
+            None => Ok((
+                recorded,
+                Some(Problem::of(record, format!("`{child}` has not ended by its own lineage"))),
+            )),
         }
+    }
+
+    /// A child as it ended: what is recorded of it later, as a reset of the clock, changes nothing of what it left.
+    fn ended(&self, child: &str) -> Result<Option<Object>, HostError> {
+        let Some(live) = self.view.engine().object(child) else { return Ok(None) };
+        let mut object = None;
+        for link in self.view.records(Lineage::of(live))? {
+            let (record, hash) = link?;
+            if !fold(&mut object, live, &record, hash) {
+                return Ok(None);
+            }
+            if matches!(record.event, Event::Terminate(_)) {
+                return Ok(object);
+            }
+        }
+        Ok(None)
     }
 }
 

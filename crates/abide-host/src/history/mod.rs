@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use abide_core::guest::Guest;
 use abide_core::object::Object;
-use abide_core::record::{Event, Record};
+use abide_core::record::{Event, Hash, Record};
 use abide_core::time::Timestamp;
 use serde_json::{Value as Json, json};
 
@@ -228,22 +228,8 @@ impl Replay<'_> {
             executor.tick(live, self.object.as_ref(), links, &mut self.problems)?;
         }
         for (record, hash) in links.iter().filter(|(record, _)| counts(self.end, record)) {
-            match (&mut self.object, &record.event) {
-                (None, Event::Genesis(genesis)) => {
-                    let schema = Arc::clone(&live.schema);
-                    self.object = Some(Object::bound(
-                        Arc::clone(&live.id),
-                        live.number,
-                        schema,
-                        genesis,
-                        *hash,
-                        record.time,
-                    ));
-                }
-                (Some(object), event) if !matches!(event, Event::Genesis(_)) => object.fold(record, *hash),
-                _ => {
-                    self.problems.push(Problem::of(record, "a lineage begins with its genesis, and has one"));
-                }
+            if !fold(&mut self.object, live, record, *hash) {
+                self.problems.push(Problem::of(record, "a lineage begins with its genesis, and has one"));
             }
             self.folded += 1;
         }
@@ -280,6 +266,23 @@ impl Replay<'_> {
         };
         let executed = execute.map(|executor| executor.records());
         Ok(Replayed { records: folded, executed, state: object_json(&object, now), live_equal, problems })
+    }
+}
+
+/// Folds the next record of an object's lineage: its genesis makes it, bound to the schema in force. `false` where a genesis
+/// is not the first record, or another is.
+pub(crate) fn fold(object: &mut Option<Object>, live: &Object, record: &Record, hash: Hash) -> bool {
+    match (object.as_mut(), &record.event) {
+        (None, Event::Genesis(genesis)) => {
+            let (id, schema) = (Arc::clone(&live.id), Arc::clone(&live.schema));
+            *object = Some(Object::bound(id, live.number, schema, genesis, hash, record.time));
+            true
+        }
+        (None, _) | (Some(_), Event::Genesis(_)) => false,
+        (Some(object), _) => {
+            object.fold(record, hash);
+            true
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use abide_core::time::{Span, Timestamp};
 use serde_json::{Map, Value as Json};
 
 use super::{Branch, Mark, WhyError, explanation_branch, explanation_json, rule_of};
-use crate::history::last_until;
+use crate::history::{fold, last_until};
 use crate::view::{Lineage, Link, View, describe, rule_name};
 
 /// Why a rule did not fire.
@@ -435,23 +435,6 @@ impl<'a> Moment<'a> {
             record,
             operands,
         }
-    }
-}
-
-fn fold(object: &mut Option<Object>, live: &Object, record: &Record, hash: abide_core::record::Hash) {
-    match (object.as_mut(), &record.event) {
-        (None, Event::Genesis(genesis)) => {
-            *object = Some(Object::bound(
-                live.id.clone(),
-                live.number,
-                live.schema.clone(),
-                genesis,
-                hash,
-                record.time,
-            ));
-        }
-        (Some(object), _) => object.fold(record, hash),
-        (None, _) => {}
     }
 }
 

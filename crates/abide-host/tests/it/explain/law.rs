@@ -93,21 +93,38 @@ fn play(acts: &[Act]) -> Run {
     run
 }
 
+/// The log alone verifies, and comes to what the host holds, rule by rule.
+fn log_says_it(acts: &[Act]) -> Result<(), TestCaseError> {
+    let run = play(acts);
+    let verified = verify_disk(Arc::new(run.disk.clone())).unwrap();
+    prop_assert_eq!(&verified.problems, &[]);
+    let view = run.view();
+    for object in view.engine().objects() {
+        let done = replay(&view, object, None, Some(&NoGuest)).unwrap();
+        prop_assert_eq!(&done.problems, &[], "{:#?}", super::scenario::lineage(&view, &object.id));
+        prop_assert_eq!((done.live_equal, done.executed), (Some(true), Some(object.length)));
+        let live = run.host.engine().object(&object.id).unwrap();
+        prop_assert_eq!(differences(object, live), Vec::<String>::new(), "{}", object.id);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn a_log_alone_says_what_its_host_holds(acts in prop::collection::vec(act(), 1..80)) {
-        let run = play(&acts);
-        let verified = verify_disk(Arc::new(run.disk.clone())).unwrap();
-        prop_assert_eq!(&verified.problems, &[]);
-        let view = run.view();
-        for object in view.engine().objects() {
-            let done = replay(&view, object, None, Some(&NoGuest)).unwrap();
-            prop_assert_eq!(&done.problems, &[], "{:#?}", super::scenario::lineage(&view, &object.id));
-            prop_assert_eq!((done.live_equal, done.executed), (Some(true), Some(object.length)));
-            let live = run.host.engine().object(&object.id).unwrap();
-            prop_assert_eq!(differences(object, live), Vec::<String>::new(), "{}", object.id);
-        }
+        log_says_it(&acts)?;
     }
+}
+
+/// What a child left is reckoned as it ended, also after the clock was reset.
+#[test]
+fn a_reset_after_the_end_of_a_child() {
+    let observe = |jobs: i64| Act::Observe("parent", "observe", json!({ "jobs": jobs }));
+    let mut acts =
+        vec![observe(2), Act::Tick(1), Act::Tick(1), Act::Outcome(OutcomeStatus::Delivered, 90), observe(5)];
+    acts.extend((0..9).map(|_| Act::Tick(1)));
+    acts.extend([Act::Due, Act::Tick(1), Act::SetBack(1)]);
+    log_says_it(&acts).unwrap();
 }
