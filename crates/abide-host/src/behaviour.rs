@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use abide_core::document::Diagnostic;
 use abide_core::guest::{Act, ActError, Acted, Behaviour, Fault, Guest, config_bytes, config_from_bytes};
 use abide_core::record::Hash;
-use abide_core::schema::Schema;
+use abide_core::schema::{Effect, Schema};
 use abide_store::{BlobError, Blobs};
-use abide_wasm::{Component, LoadError, Options, Sandbox};
+use abide_wasm::{Callable, Component, Instances, LoadError, Options, Sandbox};
 use sha2::{Digest as _, Sha256};
 
-use crate::manifest::{Application, ObjectComponent};
+use crate::manifest::{Application, BehaviourSpec, ObjectComponent, TargetKind};
 
 /// Most bytes of a component.
 pub const COMPONENT_BYTES_MAX: u64 = 256 << 20;
@@ -53,13 +53,15 @@ pub enum BehaviourError {
 pub struct Compiler {
     cache: Option<PathBuf>,
     sandbox: OnceLock<Result<Sandbox, String>>,
+    /// For components that effects call: however many of them run at once, acts find room.
+    calls: OnceLock<Result<Sandbox, String>>,
 }
 
 impl Compiler {
     /// A compiler that keeps compiled components in a folder.
     #[must_use]
     pub fn new(cache: Option<PathBuf>) -> Self {
-        Self { cache, sandbox: OnceLock::new() }
+        Self { cache, ..Self::default() }
     }
 
     /// Compiles a component for objects of a schema.
@@ -72,10 +74,26 @@ impl Compiler {
         component: &[u8],
         config: BTreeMap<String, String>,
     ) -> Result<Component, BehaviourError> {
-        let options = || Options { cache: self.cache.clone() };
-        let sandbox = self.sandbox.get_or_init(|| Sandbox::new(options()).map_err(|error| error.to_string()));
-        let sandbox = sandbox.as_ref().map_err(|error| BehaviourError::Sandbox(error.clone()))?;
-        Ok(sandbox.load(schema, component, config)?)
+        Ok(self.of(&self.sandbox, Instances::Pooled)?.load(schema, component, config)?)
+    }
+
+    /// Reads a component that effects call, and compiles it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or it is no component that may be called: everything that is wrong with it.
+    pub fn callable(&self, spec: &BehaviourSpec) -> Result<Callable, BehaviourError> {
+        let component = read_component(&spec.image)?;
+        Ok(self.of(&self.calls, Instances::OnDemand)?.load_callable(&component, spec.config.clone())?)
+    }
+
+    fn of<'a>(
+        &self,
+        sandbox: &'a OnceLock<Result<Sandbox, String>>,
+        instances: Instances,
+    ) -> Result<&'a Sandbox, BehaviourError> {
+        let options = || Options { cache: self.cache.clone(), instances };
+        let sandbox = sandbox.get_or_init(|| Sandbox::new(options()).map_err(|error| error.to_string()));
+        sandbox.as_ref().map_err(|error| BehaviourError::Sandbox(error.clone()))
     }
 }
 
@@ -172,8 +190,7 @@ impl Image {
         schema: &Arc<Schema>,
         compiler: &Compiler,
     ) -> Result<Self, BehaviourError> {
-        let component =
-            read_bounded(path).map_err(|source| BehaviourError::Read { path: path.to_owned(), source })?;
+        let component = read_component(path)?;
         let digested = config_bytes(&config);
         let behaviour = Behaviour { component: digest(&component), config: digest(&digested) };
         let program = Arc::new(compiler.compile(schema, &component, config)?);
@@ -210,7 +227,7 @@ impl Guest for Image {
 pub struct Images(BTreeMap<Arc<str>, Image>);
 
 impl Images {
-    /// Reads every image of an application.
+    /// Reads every image of an application: what its objects act by is kept, what their effects call is checked.
     ///
     /// # Errors
     /// What is wrong with each, at its place in the manifest.
@@ -221,6 +238,13 @@ impl Images {
             let Some(spec) = &component.behaviour else { continue };
             match Image::read(&spec.image, spec.config.clone(), &component.schema, compiler) {
                 Ok(image) => drop(images.insert(Arc::clone(&component.name), image)),
+                Err(error) => wrong.extend(diagnose(spec.span.clone(), &error)),
+            }
+        }
+        for target in &application.targets {
+            let TargetKind::Component(spec) = &target.kind else { continue };
+            match compiler.callable(spec) {
+                Ok(callable) => wrong.extend(check_calls(application, &target.name, &callable)),
                 Err(error) => wrong.extend(diagnose(spec.span.clone(), &error)),
             }
         }
@@ -244,6 +268,34 @@ impl Images {
     }
 }
 
+/// What is wrong with the effects that a component is to answer, at the links that lead to it.
+fn check_calls(application: &Application, target: &Arc<str>, callable: &Callable) -> Vec<Diagnostic> {
+    let mut wrong = Vec::new();
+    for component in &application.objects {
+        for link in component.links.iter().filter(|link| link.grant.target == *target) {
+            let granted = |effect: &Effect| {
+                let functions = &link.grant.functions;
+                effect.interface == link.grant.interface
+                    && (functions.is_empty() || functions.contains(&effect.function))
+            };
+            for mutation in &component.schema.mutations {
+                let Some(effect) = mutation.effect.as_ref().filter(|effect| granted(effect)) else {
+                    continue;
+                };
+                let problems = callable.check(&effect.interface, &effect.function, &effect.args);
+                wrong.extend(problems.into_iter().map(|problem| {
+                    let message = format!(
+                        "the effect of `{}` of `{}`: {}",
+                        mutation.name, component.schema.name, problem.message
+                    );
+                    Diagnostic::error(link.span.clone(), message).help(problem.help)
+                }));
+            }
+        }
+    }
+    wrong
+}
+
 /// What is wrong with an image, each thing by itself.
 #[must_use]
 pub fn diagnose(span: std::ops::Range<usize>, error: &BehaviourError) -> Vec<Diagnostic> {
@@ -264,6 +316,10 @@ pub fn diagnose(span: std::ops::Range<usize>, error: &BehaviourError) -> Vec<Dia
 
 fn digest(bytes: &[u8]) -> Hash {
     Hash(Sha256::digest(bytes).into())
+}
+
+fn read_component(path: &Path) -> Result<Vec<u8>, BehaviourError> {
+    read_bounded(path).map_err(|source| BehaviourError::Read { path: path.to_owned(), source })
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {

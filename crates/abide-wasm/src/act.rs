@@ -16,7 +16,7 @@ use crate::limits::{Grown, Limiter};
 use crate::wasi::Random;
 
 /// The fuel of starting an instance. It is not the schema's: how much is used depends on how the host copies data.
-const START_FUEL: u64 = 1_000_000_000;
+pub(crate) const START_FUEL: u64 = 1_000_000_000;
 
 /// A component, checked and compiled: a behaviour of objects of one schema.
 pub struct Component {
@@ -129,7 +129,7 @@ impl Component {
 }
 
 /// What an error of the engine is to the object. The words are the same on every machine: they are recorded.
-fn fault(error: &wasmtime::Error, doing: &str) -> ActError {
+pub(crate) fn fault(error: &wasmtime::Error, doing: &str) -> ActError {
     let of = |fault, message: String| ActError { fault, message };
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return match trap {

@@ -10,9 +10,10 @@ use abide_core::record::Hash;
 use abide_core::schema::{GUEST_MEMORY_MAX, Schema, TABLES_MAX as ELEMENTS_MAX};
 use abide_core::wit::World;
 use sha2::{Digest as _, Sha256};
+use wasmtime::component::{Component as Compiled, InstancePre};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::act::{self, Component};
+use crate::act::{self, Component, Hosted};
 use crate::cache::Cache;
 use crate::limits::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
 use crate::{check, imports};
@@ -30,6 +31,18 @@ pub struct Options {
     /// Where compiled components are kept; it is made if it is not there, and only its owner may enter it. Whoever can
     /// write to it can run code as this process. Without one, every load compiles.
     pub cache: Option<PathBuf>,
+    /// Where instances come from.
+    pub instances: Instances,
+}
+
+/// Where instances come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Instances {
+    /// A pool of so many that the threads of the host never wait, made ready beforehand: for acts.
+    #[default]
+    Pooled,
+    /// The system, each time.
+    OnDemand,
 }
 
 /// Runs components. Cloning it gives another handle of the same.
@@ -63,7 +76,7 @@ impl Problem {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the component is not a behaviour of the schema")?;
+        f.write_str("the component does not fit")?;
         self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }
 }
@@ -92,7 +105,7 @@ impl Sandbox {
     /// # Errors
     /// When the machine does not give the address space, or the folder of the cache cannot be made.
     pub fn new(options: Options) -> io::Result<Self> {
-        let engine = Engine::new(&config()).map_err(|error| {
+        let engine = Engine::new(&config(options.instances)).map_err(|error| {
             io::Error::other(format!("the WebAssembly engine does not start: {}", error.root_cause()))
         })?;
         let cache = options.cache.map(|folder| Cache::open(folder, &engine)).transpose()?;
@@ -111,32 +124,40 @@ impl Sandbox {
         config: BTreeMap<String, String>,
     ) -> Result<Component, LoadError> {
         check::form(component)?;
+        let (digest, compiled) = self.compile(component)?;
+        let world = World::of(schema);
+        let exports =
+            check::exports(&self.engine, &compiled, &world).map_err(|problems| LoadError { problems })?;
+        let instance = self.link(&compiled, config)?;
+        let actions = world.actions.iter().map(|action| Arc::clone(&action.name)).zip(exports).collect();
+        Ok(Component { digest, schema: schema.digest, limits: act::limits(schema), world, instance, actions })
+    }
+
+    /// Compiles a component, or takes it from the cache; also its SHA-256.
+    pub(crate) fn compile(&self, component: &[u8]) -> Result<(Hash, Compiled), Problem> {
         let digest: [u8; 32] = Sha256::digest(component).into();
         let compiled = match &self.cache {
             Some(cache) => cache.load(&self.engine, &digest, component),
-            None => wasmtime::component::Component::from_binary(&self.engine, component),
+            None => Compiled::from_binary(&self.engine, component),
         };
         let compiled = compiled.map_err(|error| {
             let message = format!("it does not compile: {error:#}");
             Problem::new(message, "build it again, without threads, relaxed SIMD and async exports")
         })?;
-        let world = World::of(schema);
-        let exports =
-            check::exports(&self.engine, &compiled, &world).map_err(|problems| LoadError { problems })?;
-        let linked = imports::link(&self.engine, &compiled, &Arc::new(config))
-            .and_then(|linker| linker.instantiate_pre(&compiled));
-        let instance = linked.map_err(|error| {
+        Ok((Hash(digest), compiled))
+    }
+
+    /// Gives a component what it imports.
+    pub(crate) fn link(
+        &self,
+        compiled: &Compiled,
+        config: BTreeMap<String, String>,
+    ) -> Result<InstancePre<Hosted>, Problem> {
+        let linked = imports::link(&self.engine, compiled, &Arc::new(config))
+            .and_then(|linker| linker.instantiate_pre(compiled));
+        linked.map_err(|error| {
             let message = format!("it cannot be linked: {}", error.root_cause());
             Problem::new(message, "build it against the world that `abide wit SCHEMA` writes")
-        })?;
-        let actions = world.actions.iter().map(|action| Arc::clone(&action.name)).zip(exports).collect();
-        Ok(Component {
-            digest: Hash(digest),
-            schema: schema.digest,
-            limits: act::limits(schema),
-            world,
-            instance,
-            actions,
         })
     }
 
@@ -148,7 +169,7 @@ impl Sandbox {
 }
 
 /// What decides is set here and not left to the engine's defaults: what a guest computes is recorded and computed again.
-fn config() -> Config {
+fn config(instances: Instances) -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
@@ -158,7 +179,10 @@ fn config() -> Config {
         .memory_init_cow(true)
         .max_wasm_stack(STACK)
         .wasm_backtrace_max_frames(None)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+        .allocation_strategy(match instances {
+            Instances::Pooled => InstanceAllocationStrategy::Pooling(pool()),
+            Instances::OnDemand => InstanceAllocationStrategy::OnDemand,
+        });
     config
 }
 

@@ -1,9 +1,10 @@
 //! Effects: calls that change the world outside, sent after the record that orders them is durable.
 //!
-//! A [`Target`] makes one call; [`JsonLines`], [`Exec`], [`Http`] and [`KeyValue`] are builtin. A [`Dispatcher`] decides which call goes when:
+//! A [`Target`] makes one call; [`JsonLines`], [`Exec`], [`Http`] and [`KeyValue`] are builtin, [`Called`] is a component. A [`Dispatcher`] decides which call goes when:
 //! one in flight for each object and target, in the order of the records, tried again or abandoned, each ending in one
 //! [`Outcome`]. Which effects there are, and what is recorded of them, is left to the engine.
 
+mod called;
 mod dispatcher;
 mod exec;
 pub(crate) mod http;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use abide_core::time::{Span, Timestamp};
 
+pub use called::{Called, FUEL_PER_SECOND};
 pub use dispatcher::{Backoff, Dispatcher, DispatcherConfig};
 pub use exec::{Exec, ExecConfig};
 pub use http::{AllowedHost, BODY_BYTES_MAX, HeaderSource, Http, HttpConfig, REDIRECTS_MAX};

@@ -24,7 +24,7 @@ impl Component {
     pub(super) fn builtin(&self) -> Option<Builtin> {
         match &self.kind {
             ComponentKind::Capability(part) => Some(part.builtin),
-            ComponentKind::Object(_) => None,
+            ComponentKind::Object(_) | ComponentKind::Component(_) => None,
         }
     }
 }
@@ -32,6 +32,8 @@ impl Component {
 pub(super) enum ComponentKind {
     Object(ObjectPart),
     Capability(CapabilityPart),
+    /// A component whose functions effects call.
+    Component(BehaviourSpec),
 }
 
 /// What an `object` component holds.
@@ -96,17 +98,12 @@ pub(super) fn read(
     let kind = kind.and_then(|kind| match text(kind, "`type`", out)? {
         "object" => read_object(&mut reader, schemas).map(ComponentKind::Object),
         "capability" => read_capability(&mut reader).map(ComponentKind::Capability),
-        "component" | "actor" => {
-            reader.optional("properties");
-            let help = "this version runs `object` and `capability`; take the component out";
-            out.error(kind.span.clone(), "message-driven components come in a later version", help);
-            None
-        }
+        "component" => read_component(&mut reader, schemas).map(ComponentKind::Component),
         other => {
             reader.optional("properties");
-            let help = match nearest(other, ["object", "capability"]) {
+            let help = match nearest(other, ["object", "capability", "component"]) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => "the types are `object` and `capability`".to_owned(),
+                None => "the types are `object`, `capability` and `component`".to_owned(),
             };
             out.error(kind.span.clone(), format!("there is no component type `{other}`"), help);
             None
@@ -199,6 +196,23 @@ fn read_behaviour(properties: &mut Reader<'_>, schemas: &Schemas<'_>) -> Option<
             None
         }
     }
+}
+
+/// A component that is there to be called.
+fn read_component(reader: &mut Reader<'_>, schemas: &Schemas<'_>) -> Option<BehaviourSpec> {
+    if !reader.has("properties") {
+        reader.required("properties");
+        return None;
+    }
+    let mut properties = reader.child("properties", "the property list of a component")?;
+    let spec = if properties.has("image") {
+        read_behaviour(&mut properties, schemas)
+    } else {
+        properties.required("image");
+        None
+    };
+    properties.finish();
+    spec
 }
 
 fn read_object_spec(node: &Node, schema: Option<&Schema>, out: &Diagnostics) -> Option<At<ObjectSpec>> {

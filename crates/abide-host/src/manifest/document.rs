@@ -163,7 +163,7 @@ fn check_schemas(components: &[component::Component], out: &Diagnostics) {
     let parts = || {
         components.iter().filter_map(|component| match &component.kind {
             ComponentKind::Object(part) => part.schema.as_ref().map(|schema| (part, schema)),
-            ComponentKind::Capability(_) => None,
+            ComponentKind::Capability(_) | ComponentKind::Component(_) => None,
         })
     };
     let mut names: BTreeMap<&str, &Arc<Schema>> = BTreeMap::new();
@@ -176,7 +176,7 @@ fn check_schemas(components: &[component::Component], out: &Diagnostics) {
     }
     let all_known = components.iter().all(|component| match &component.kind {
         ComponentKind::Object(part) => part.schema.is_some(),
-        ComponentKind::Capability(_) => true,
+        ComponentKind::Capability(_) | ComponentKind::Component(_) => true,
     });
     for (part, schema) in parts().filter(|_| all_known) {
         for rule in &schema.rules {

@@ -10,7 +10,7 @@ use abide_core::schema::Schema;
 
 use super::component::{Builtin, CapabilityPart, Component, ComponentKind, ObjectPart, RawLink};
 use super::offer;
-use super::target::{self, TargetConfig};
+use super::target::{self, TargetConfig, TargetKind};
 use super::{EffectLink, ObjectComponent, http, keyvalue};
 use crate::source::{At, Mapping, Mode, Recipient, Source, SourceConfig, suggestion};
 
@@ -44,7 +44,7 @@ pub(super) fn join(
             links,
             span: component.name.span,
         }),
-        ComponentKind::Capability(_) => None,
+        ComponentKind::Capability(_) | ComponentKind::Component(_) => None,
     });
     (objects.collect(), sources, targets)
 }
@@ -61,6 +61,7 @@ enum Role {
 fn role(component: &Component) -> Role {
     match &component.kind {
         ComponentKind::Object(_) => Role::Object,
+        ComponentKind::Component(_) => Role::Target,
         ComponentKind::Capability(part) => match part.builtin {
             Builtin::Csv => Role::Source,
             Builtin::Exec | Builtin::Http | Builtin::KeyValue => Role::Target,
@@ -101,7 +102,9 @@ impl<'a> Joiner<'a> {
 
     fn targets(&self) -> Vec<TargetConfig> {
         let mut targets = Vec::new();
-        for (component, part) in self.capabilities(Role::Target) {
+        for component in
+            self.components.iter().filter(|c| self.roles.get(&c.name.value) == Some(&Role::Target))
+        {
             let name = &component.name;
             for link in &component.links {
                 let message = format!("`{}` is a target of effects; it links to nothing", name.value);
@@ -117,12 +120,18 @@ impl<'a> Joiner<'a> {
                 let help = "link an object component to it, or a source from it, or take it out";
                 self.out.warning(name.span.clone(), message, help);
             }
-            let Some(reader) = self.properties(component, part, "a target") else { continue };
-            let kind = match part.builtin {
-                Builtin::Exec => target::read_exec(reader, self.base),
-                Builtin::Http => http::read(reader),
-                Builtin::KeyValue => keyvalue::read(reader),
-                Builtin::JsonLines | Builtin::Csv => target::read_json_lines(reader, self.base),
+            let kind = match &component.kind {
+                ComponentKind::Object(_) => None,
+                ComponentKind::Component(spec) => Some(TargetKind::Component(spec.clone())),
+                ComponentKind::Capability(part) => {
+                    let Some(reader) = self.properties(component, part, "a target") else { continue };
+                    match part.builtin {
+                        Builtin::Exec => target::read_exec(reader, self.base),
+                        Builtin::Http => http::read(reader),
+                        Builtin::KeyValue => keyvalue::read(reader),
+                        Builtin::JsonLines | Builtin::Csv => target::read_json_lines(reader, self.base),
+                    }
+                }
             };
             targets.extend(kind.map(|kind| TargetConfig { name: Arc::clone(&name.value), kind }));
         }
@@ -206,8 +215,11 @@ impl<'a> Joiner<'a> {
                 config: targets.iter().find(|target| *target.name == *link.target.value),
             });
             for interface in &link.interfaces {
-                let effect_link =
-                    EffectLink { grant: grant(link, interface), live_in_replay: link.live_in_replay };
+                let effect_link = EffectLink {
+                    grant: grant(link, interface),
+                    live_in_replay: link.live_in_replay,
+                    span: interface.span.clone(),
+                };
                 if links.iter().any(|other| overlap(&other.grant, &effect_link.grant)) {
                     let message = format!("`{}` is granted twice", effect_link.grant.interface);
                     let help =

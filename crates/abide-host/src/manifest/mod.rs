@@ -132,7 +132,8 @@ impl ObjectComponent {
     }
 }
 
-/// The component that objects act by. That it fits their schema is for [`crate::behaviour::Images::read`] to check.
+/// A component that objects act by, or that their effects call. That it fits is for [`crate::behaviour::Images::read`] to
+/// check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BehaviourSpec {
     /// Where the component is.
@@ -159,6 +160,8 @@ pub struct EffectLink {
     pub grant: Grant,
     /// Whether calls go out in a replay too; otherwise they are simulated there.
     pub live_in_replay: bool,
+    /// Where its interface stands in the manifest.
+    pub span: Range<usize>,
 }
 
 /// Reads a manifest and every schema that it names, through `resolve`, which gets paths joined to the base.

@@ -7,7 +7,11 @@ use std::sync::Arc;
 
 use abide_core::document::{NodeKind, Reader};
 
-use crate::effect::{Exec, ExecConfig, Http, HttpConfig, JsonLines, KeyValue, KeyValueConfig, Target};
+use super::BehaviourSpec;
+use crate::behaviour::Compiler;
+use crate::effect::{
+    Called, Exec, ExecConfig, Http, HttpConfig, JsonLines, KeyValue, KeyValueConfig, Target,
+};
 use crate::source::At;
 
 /// A target of effects.
@@ -30,14 +34,16 @@ pub enum TargetKind {
     Http(HttpConfig),
     /// Values in a file of the data folder.
     KeyValue(KeyValueConfig),
+    /// A function of a component, called for each effect.
+    Component(BehaviourSpec),
 }
 
 impl TargetConfig {
     /// Makes it ready for calls. `folder` is the data folder.
     ///
     /// # Errors
-    /// If the file cannot be opened, the program is not there, or a variable is not set.
-    pub fn open(&self, folder: &Path) -> io::Result<Arc<dyn Target>> {
+    /// If the file cannot be opened, the program is not there, a variable is not set, or the component cannot be loaded.
+    pub fn open(&self, folder: &Path, compiler: &Compiler) -> io::Result<Arc<dyn Target>> {
         match &self.kind {
             TargetKind::JsonLines(path) => Ok(Arc::new(JsonLines::open(path)?)),
             TargetKind::Exec(config) => {
@@ -51,6 +57,10 @@ impl TargetConfig {
             TargetKind::KeyValue(config) => {
                 let path = folder.join(format!("keyvalue-{}.redb", self.name));
                 Ok(Arc::new(KeyValue::open(&path, config.clone())?))
+            }
+            TargetKind::Component(spec) => {
+                let called = compiler.callable(spec).map_err(|error| io::Error::other(error.to_string()))?;
+                Ok(Arc::new(Called::new(called)))
             }
         }
     }

@@ -11,6 +11,7 @@ use abide_core::cycle::Input;
 use abide_core::record::{Outcome, OutcomeStatus};
 use abide_core::time::{Span, Timestamp};
 
+use crate::behaviour::Compiler;
 use crate::clock::wall_clock;
 use crate::effect::{self, Backoff, Dispatcher, DispatcherConfig, Request};
 use crate::host::{Host, HostError};
@@ -34,7 +35,12 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    pub(super) fn open(application: &Application, folder: &Path, replayed: bool) -> Result<Self, RunError> {
+    pub(super) fn open(
+        application: &Application,
+        folder: &Path,
+        compiler: &Compiler,
+        replayed: bool,
+    ) -> Result<Self, RunError> {
         let links = application.objects.iter().flat_map(|component| &component.links);
         let live = links.filter(|link| link.live_in_replay);
         let live: BTreeSet<_> =
@@ -44,7 +50,7 @@ impl Effects {
         let needed = |name| !replayed || live.iter().any(|(target, _)| target == name);
         for config in application.targets.iter().filter(|config| needed(&config.name)) {
             let open = config
-                .open(folder)
+                .open(folder, compiler)
                 .map_err(|source| RunError::Target { target: Arc::clone(&config.name), source })?;
             targets.insert(Arc::clone(&config.name), open);
         }

@@ -197,7 +197,7 @@ impl Run<'_> {
             (self.progress)(Progress::Note(note.clone()));
         }
         let mut server = Server::listen(&self.folder)?;
-        let mut effects = Effects::open(self.application, &self.folder, true)?;
+        let mut effects = Effects::open(self.application, &self.folder, &self.compiler, true)?;
         effects.send(host.pending_effects());
         let remaining = Some(input.remaining());
         (self.progress)(Progress::Started { recovered: host.recovered().clone(), remaining });
@@ -232,7 +232,7 @@ impl Run<'_> {
         if !errors.is_empty() {
             return Err(RunError::Sources(errors));
         }
-        let mut effects = Effects::open(self.application, &self.folder, false)?;
+        let mut effects = Effects::open(self.application, &self.folder, &self.compiler, false)?;
         effects.send(host.pending_effects());
         (self.progress)(Progress::Started { recovered: host.recovered().clone(), remaining: None });
         let (ticks, problems) = live::run(self, &mut host, sources, &mut effects, &mut server)?;

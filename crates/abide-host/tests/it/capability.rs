@@ -1,5 +1,6 @@
-//! Builtin targets that reach out or keep something: HTTP and key-value, alone and in a run.
+//! Targets that reach out, keep something or compute: HTTP, key-value and components, alone and in a run.
 
+mod called;
 mod http;
 mod keyvalue;
 mod offers;

@@ -146,7 +146,11 @@ fn another_world_is_refused_with_what_differs() {
 #[test]
 fn a_damaged_file_of_the_cache_is_made_again() {
     let folder = std::env::temp_dir().join(format!("abide-wasm-cache-{}", std::process::id()));
-    let sandbox = abide_wasm::Sandbox::new(abide_wasm::Options { cache: Some(folder.clone()) }).unwrap();
+    let sandbox = abide_wasm::Sandbox::new(abide_wasm::Options {
+        cache: Some(folder.clone()),
+        ..abide_wasm::Options::default()
+    })
+    .unwrap();
     let schema = schema("");
     let file = || std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
     let mut whole = Vec::new();

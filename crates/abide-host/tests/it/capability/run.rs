@@ -119,8 +119,17 @@ fn run(folder: &Path, application: &Application, until: &mut dyn FnMut(&Progress
     run.run().unwrap()
 }
 
+/// Runs until so many records came from outside.
+pub(super) fn run_until(folder: &Path, application: &Application, records: usize) -> Ran {
+    let mut outside = 0;
+    run(folder, application, &mut |progress| {
+        outside += from_outside(progress);
+        outside >= records
+    })
+}
+
 /// The memory of an object, as JSON by field.
-fn memory(ran: &Ran, object: &str) -> serde_json::Value {
+pub(super) fn memory(ran: &Ran, object: &str) -> serde_json::Value {
     let found = ran.host.engine().object(object).unwrap();
     let values = found.state.memory.iter().map(abide_core::field::untyped_to_json);
     let names = found.schema.memory.fields.iter().map(|field| field.name.to_string());
