@@ -19,7 +19,7 @@ use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, Val};
 use crate::race::{median, verdict};
 
 /// The example's behaviour, and its schema.
-const COMPONENT: &[u8] = include_bytes!("../../../examples/frost-guard/frost_guard.wasm");
+pub(crate) const COMPONENT: &[u8] = include_bytes!("../../../examples/frost-guard/frost_guard.wasm");
 const SCHEMA: &str = include_str!("../../../examples/frost-guard/frost-guard.yaml");
 
 /// Most that an act may cost, in terms of the engine alone.

@@ -11,3 +11,4 @@ mod mistakes;
 mod reading;
 mod resuming;
 mod support;
+mod tls;
