@@ -111,6 +111,8 @@ pub struct Engine {
     /// The hash of record 0.
     pub(crate) host_genesis: Hash,
     pub(crate) host_length: u64,
+    /// Whether records of the host's own lineage may be left out, as they are of a bundle.
+    host_gaps: bool,
     pub(crate) host_head: Hash,
     pub(crate) clock: Clock,
     /// The last counter of each key that reset the clock.
@@ -146,6 +148,7 @@ impl Engine {
             host,
             host_genesis: Hash::default(),
             host_length: 0,
+            host_gaps: false,
             host_head: Hash::default(),
             clock,
             clock_counters: BTreeMap::new(),
@@ -530,6 +533,11 @@ impl Engine {
         Ok(engine)
     }
 
+    /// From now on, records of the host's own lineage may be left out of what is folded: a bundle has not all of them.
+    pub fn allow_host_gaps(&mut self) {
+        self.host_gaps = true;
+    }
+
     /// Folds the next record of the log into the engine. The number of a record's object is checked against the log's.
     ///
     /// # Errors
@@ -573,7 +581,8 @@ impl Engine {
 
     fn fold_host(&mut self, bytes: &[u8], hash: Hash) -> Result<(), FoldError> {
         let record = decode::decode(bytes, None)?;
-        if record.prev != Some(self.host_head) || record.seq != self.host_length {
+        let follows = record.prev == Some(self.host_head) && record.seq == self.host_length;
+        if !follows && !(self.host_gaps && record.seq > self.host_length) {
             return Err(FoldError::Chain { object: record.object, seq: record.seq });
         }
         match record.event {
@@ -604,7 +613,7 @@ impl Engine {
             _ => {}
         }
         self.clock = Clock { tick: record.tick, time: record.time };
-        self.host_length += 1;
+        self.host_length = record.seq + 1;
         self.host_head = hash;
         Ok(())
     }

@@ -16,7 +16,7 @@ use abide_core::schema::Schema;
 use abide_core::time::{Span, Timestamp};
 use abide_store::{
     AppendError, BlobError, Commit, Disk, Entry, FileDisk, Frames, Log, LogOptions, LogReader, OpenError,
-    Position, ReadError, Snapshot, SnapshotError,
+    Position, ReadError, SignerError, Snapshot, SnapshotError,
 };
 
 use crate::ask::{AskError, observation};
@@ -63,6 +63,9 @@ pub enum HostError {
     /// A component cannot be kept in the store.
     #[error(transparent)]
     Blob(#[from] BlobError),
+    /// A log cannot be named or signed so.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
     /// An observation names what is not there.
     #[error(transparent)]
     Ask(#[from] AskError),

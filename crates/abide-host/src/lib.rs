@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod behaviour;
+pub mod bundle;
 pub mod clock;
 pub mod effect;
 mod flusher;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use abide_host::HostError;
 use abide_host::ask::AskError;
 use abide_host::behaviour::BehaviourError;
+use abide_host::bundle::ExportError;
 use abide_host::history::ReplayError;
 use abide_host::keys::KeysError;
 use abide_host::local::LocalError;
@@ -151,6 +152,17 @@ impl From<HostError> for CommandError {
             HostError::Ask(error) => error.into(),
             HostError::Begin(_) | HostError::Reset(_) => Self::refused(error.to_string()),
             _ => Self::environment(error.to_string()),
+        }
+    }
+}
+
+impl From<ExportError> for CommandError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Host(error) => error.into(),
+            ExportError::Empty => Self::usage(error.to_string()),
+            ExportError::Since(_) => Self::refused(error.to_string()),
+            ExportError::Blob(_) => Self::environment(error.to_string()),
         }
     }
 }

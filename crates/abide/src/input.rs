@@ -34,6 +34,11 @@ pub(crate) enum Kind {
 /// The manifest of a folder.
 pub(crate) const MANIFEST: &str = "app.yaml";
 
+/// A checkpoint that was kept.
+pub(crate) fn read_note(path: &Path) -> Result<String, CommandError> {
+    read_text(path).map_err(|error| CommandError::file("read", path, &error))
+}
+
 impl Written {
     /// Reads a file, or the manifest of a folder; `-` is standard input.
     pub(crate) fn read(named: &Path) -> Result<Self, CommandError> {

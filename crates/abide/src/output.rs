@@ -85,6 +85,11 @@ impl Output {
         Ok(write!(self.out, "{text}")?)
     }
 
+    /// Bytes as they stand.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), CommandError> {
+        Ok(self.out.write_all(bytes)?)
+    }
+
     /// A JSON value on a line of its own.
     pub(crate) fn json_line(&mut self, value: &Json) -> Result<(), CommandError> {
         self.line(value)

@@ -24,6 +24,8 @@ pub(super) struct Lineages {
     host_genesis: Hash,
     /// The host's own lineage.
     own: Chain,
+    /// Whether records may be left out of it.
+    host_gaps: bool,
     schemas: BTreeMap<Hash, Arc<Schema>>,
     /// By number, from 1.
     objects: Vec<Followed>,
@@ -69,12 +71,14 @@ struct Read<'a> {
 }
 
 impl Lineages {
-    /// Reads the frames of a log up to the record `limit`, also those that follow a damaged one.
-    pub(super) fn read(reader: &LogReader, limit: Option<u64>) -> Result<Self, ReadError> {
+    /// Reads the frames of a log up to the record `limit`, also those that follow a damaged one. With `host_gaps`, records may
+    /// be left out of the host's own lineage.
+    pub(super) fn read(reader: &LogReader, limit: Option<u64>, host_gaps: bool) -> Result<Self, ReadError> {
         let mut lineages = Self {
             host: None,
             host_genesis: Hash::default(),
             own: Chain::default(),
+            host_gaps,
             schemas: BTreeMap::new(),
             objects: Vec::new(),
             ids: BTreeMap::new(),
@@ -214,7 +218,8 @@ impl Lineages {
     }
 
     fn host_record(&mut self, read: Read<'_>, header: &Header) {
-        if let Some(what) = self.own.follow(header, read) {
+        let is_gap = self.host_gaps && header.seq > self.own.length;
+        if let Some(what) = self.own.follow(header, read).filter(|_| !is_gap) {
             self.problem(read, header, what);
         }
         let record = match decode_strict(read.bytes, None) {

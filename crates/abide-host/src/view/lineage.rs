@@ -53,11 +53,13 @@ impl<'a> Records<'a> {
         let at = |source| HostError::Fold { leaf: stored.leaf, source };
         let record = decoded(&stored.bytes, self.lineage.schema).map_err(at)?;
         let is_last = self.positions.is_empty();
-        if record.prev != self.prev || record.seq != self.seq || (is_last && hash != self.lineage.head) {
+        let follows = record.prev == self.prev && record.seq == self.seq;
+        let is_gap = self.view.host_gaps && self.lineage.number == 0 && record.seq > self.seq;
+        if !(follows || is_gap) || (is_last && hash != self.lineage.head) {
             return Err(at(FoldError::Chain { object: Arc::clone(&record.object), seq: record.seq }));
         }
         self.prev = Some(hash);
-        self.seq += 1;
+        self.seq = record.seq + 1;
         Ok((record, hash))
     }
 }

@@ -16,7 +16,7 @@ use abide_core::object::Object;
 use abide_core::record::{HOST, Hash};
 use abide_core::schema::Schema;
 use abide_core::time::Timestamp;
-use abide_store::{Damage, Disk, FileDisk, LogReader, OpenError, Position, RecordPos};
+use abide_store::{Checkpoint, Damage, Disk, FileDisk, LogReader, OpenError, Position, RecordPos};
 
 use crate::ask;
 use crate::host::HostError;
@@ -36,6 +36,8 @@ pub struct View {
     folded: Position,
     /// The records before this are shown.
     shown: u64,
+    /// Whether records of the host's own lineage are left out: the view is of a bundle.
+    host_gaps: bool,
 }
 
 /// One lineage of a log: an object's, or the host's own.
@@ -91,16 +93,25 @@ impl View {
     /// # Errors
     /// As [`View::open`].
     pub fn of_reader(reader: LogReader, durable: Option<u64>) -> Result<Option<Self>, HostError> {
+        Self::read(reader, durable, false)
+    }
+
+    /// The view of a bundle's records, of which the host's own need not be all; `None` when there are none.
+    pub(crate) fn of_bundle(reader: LogReader) -> Result<Option<Self>, HostError> {
+        Self::read(reader, None, true)
+    }
+
+    fn read(reader: LogReader, durable: Option<u64>, host_gaps: bool) -> Result<Option<Self>, HostError> {
         let snapshot =
             reader.snapshot().filter(|snapshot| durable.is_none_or(|durable| snapshot.size <= durable));
         let restored = snapshot.and_then(|s| Some((Engine::restore(&s.state).ok()?, s.position, s.size)));
         let begun = match restored {
             Some((engine, position, size)) => Some((engine, position, size)),
-            None => begin(&reader, durable)?,
+            None => begin(&reader, durable, host_gaps)?,
         };
         let Some((mut engine, mut folded, mut shown)) = begun else { return Ok(None) };
         fold(&reader, &mut engine, &mut folded, &mut shown, durable)?;
-        Ok(Some(Self { reader, engine, folded, shown }))
+        Ok(Some(Self { reader, engine, folded, shown, host_gaps }))
     }
 
     /// Reads what was written since: the number of records that came.
@@ -138,6 +149,26 @@ impl View {
     #[must_use]
     pub fn shown(&self) -> u64 {
         self.shown
+    }
+
+    /// The signed head of the log as it is shown.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, HostError> {
+        if let Some(last) = self.reader.checkpoint().filter(|checkpoint| checkpoint.size == self.shown) {
+            return Ok(Some(last.clone()));
+        }
+        // What is shown ends before what is written.
+        let mut shown = None;
+        for frame in self.reader.frames(Position::START) {
+            let checkpoint = frame?.checkpoint();
+            if checkpoint.size > self.shown {
+                break;
+            }
+            shown = Some(checkpoint);
+        }
+        Ok(shown)
     }
 
     /// The time of the last tick that made a record.
@@ -224,12 +255,19 @@ impl<'a> Lineage<'a> {
 
 /// The engine that the first frame of a log begins: where that frame ends, and its records. The host's first commit holds
 /// record 0 before anything else.
-fn begin(reader: &LogReader, durable: Option<u64>) -> Result<Option<(Engine, Position, u64)>, HostError> {
+fn begin(
+    reader: &LogReader,
+    durable: Option<u64>,
+    host_gaps: bool,
+) -> Result<Option<(Engine, Position, u64)>, HostError> {
     let Some(frame) = reader.frames(Position::START).next().transpose()? else { return Ok(None) };
     let mut records = frame.records();
     let Some(first) = records.next() else { return Ok(None) };
     let at = |leaf| move |source| HostError::Fold { leaf, source };
     let mut engine = Engine::recover(first.bytes).map_err(at(first.leaf))?;
+    if host_gaps {
+        engine.allow_host_gaps();
+    }
     let mut size = 1;
     for record in records {
         engine.fold(record.bytes, Hash(record.hash())).map_err(at(record.leaf))?;

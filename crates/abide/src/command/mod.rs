@@ -5,6 +5,7 @@ mod check;
 mod clock;
 mod completions;
 mod componentize;
+mod export;
 mod keys;
 mod lineage;
 mod list;
@@ -72,6 +73,8 @@ pub(crate) enum Command {
     Replay(replay::Replay),
     Why(why::Why),
     Verify(verify::Verify),
+    Export(export::Export),
+    Checkpoint(export::Checkpoint),
     Clock(clock::Clock),
     Keys(keys::ShowKeys),
     Completions(completions::Completions),
@@ -99,6 +102,8 @@ impl Command {
             Self::Replay(command) => command.run(context),
             Self::Why(command) => command.run(context),
             Self::Verify(command) => command.run(context),
+            Self::Export(command) => command.run(context),
+            Self::Checkpoint(command) => command.run(context),
             Self::Clock(command) => command.run(context),
             Self::Keys(command) => command.run(context),
             Self::Completions(command) => command.run(context),

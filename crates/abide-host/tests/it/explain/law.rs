@@ -4,7 +4,7 @@ use abide_core::admission::OperatorAct;
 use abide_core::guest::NoGuest;
 use abide_core::record::OutcomeStatus;
 use abide_host::history::{differences, replay};
-use abide_host::verify::verify_disk;
+use abide_host::verify::{Against, verify_disk};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -96,7 +96,7 @@ fn play(acts: &[Act]) -> Run {
 /// The log alone verifies, and comes to what the host holds, rule by rule.
 fn log_says_it(acts: &[Act]) -> Result<(), TestCaseError> {
     let run = play(acts);
-    let verified = verify_disk(Arc::new(run.disk.clone())).unwrap();
+    let verified = verify_disk(Arc::new(run.disk.clone()), &Against::default()).unwrap();
     prop_assert_eq!(&verified.problems, &[]);
     let view = run.view();
     for object in view.engine().objects() {

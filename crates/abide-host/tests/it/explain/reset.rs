@@ -8,7 +8,7 @@ use abide_core::reset::ResetError;
 use abide_core::time::Timestamp;
 use abide_host::HostError;
 use abide_host::history::{At, ReplayError, replay};
-use abide_host::verify::verify_disk;
+use abide_host::verify::{Against, verify_disk};
 use abide_host::view::describe;
 use abide_host::why::{Kept, why_not};
 
@@ -112,7 +112,7 @@ fn a_tick_under_way_lands_before_a_reset() {
     let kinds = run.kinds("sender");
     assert_eq!(kinds[kinds.len() - 2..], ["mutation", "clock"]);
     run.reopen(true);
-    assert_eq!(verify_disk(Arc::new(run.disk.clone())).unwrap().problems, []);
+    assert_eq!(verify_disk(Arc::new(run.disk.clone()), &Against::default()).unwrap().problems, []);
 }
 
 #[test]

@@ -6,14 +6,14 @@ use abide_core::record::{Caller, Event, Record, Signature};
 use abide_core::schema::Micro;
 use abide_core::time::Timestamp;
 use abide_core::value::Value;
-use abide_host::verify::{Verified, verify, verify_disk};
+use abide_host::verify::{Against, Verified, verify, verify_disk};
 use abide_host::view::View;
 use abide_store::{Disk, MemoryDisk, OpenMode};
 
 use super::scenario::{Lie, Run, ahead, all, at, family, faulty, lamp, rewritten, schema, sender, spender};
 
 fn check(disk: &MemoryDisk) -> Verified {
-    verify_disk(Arc::new(disk.clone())).unwrap()
+    verify_disk(Arc::new(disk.clone()), &Against::default()).unwrap()
 }
 
 fn told(verified: &Verified) -> Vec<String> {
@@ -62,7 +62,7 @@ fn a_log_rewritten_as_it_was_verifies() {
 
 #[test]
 fn a_store_that_is_not_there_is_an_error_and_one_without_objects_is_sound() {
-    let error = verify_disk(Arc::new(MemoryDisk::new())).unwrap_err().to_string();
+    let error = verify_disk(Arc::new(MemoryDisk::new()), &Against::default()).unwrap_err().to_string();
     assert_eq!(error, "there is no store in `memory:`; name the right data folder, or create a store there");
     let verified = check(&Run::new(&[]).disk);
     assert_eq!((verified.is_verified(), verified.records, verified.objects), (true, 1, 0));
@@ -85,7 +85,7 @@ fn no_flipped_byte_of_the_log_goes_unseen() {
     for offset in (0..bytes.len()).step_by(11) {
         let offset64 = u64::try_from(offset).unwrap();
         file.write_at(offset64, &[bytes[offset] ^ 0x40]).unwrap();
-        match verify_disk(Arc::new(run.disk.clone())) {
+        match verify_disk(Arc::new(run.disk.clone()), &Against::default()) {
             // A last frame that is not whole was never acknowledged: it is not the log's.
             Ok(verified) if offset >= last_frame && verified.is_verified() => {
                 assert!(verified.records < sound.records && verified.tail_bytes > 0, "byte {offset}");
