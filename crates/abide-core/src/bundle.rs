@@ -12,6 +12,10 @@ pub const VERSION: u64 = 1;
 pub const BYTES_MAX: u64 = 1 << 30;
 /// Most hashes of a proof: twice the height of the tallest tree.
 pub const PROOF_MAX: u64 = 128;
+/// Most components and configurations, and most earlier checkpoints.
+pub const OTHERS_MAX: u64 = 1 << 16;
+/// Fewest bytes of a record: what a bundle says it holds is never much more in memory than in the file.
+const RECORD_BYTES_MIN: usize = 16;
 
 const MAGIC: &str = "abide-bundle";
 
@@ -125,22 +129,22 @@ impl Bundle {
         key(d, 2)?;
         let checkpoint = text(d)?.to_owned();
         key(d, 3)?;
-        let host = list(d, |d| {
+        let host = list(d, u64::MAX, |d| {
             tuple(d, 3)?;
-            let (leaf, bytes) = (unsigned(d)?, blob(d)?);
+            let (leaf, bytes) = (unsigned(d)?, record(d)?);
             Ok(Proved { bytes, place: Place { leaf, proof: proof(d)? } })
         })?;
         key(d, 4)?;
-        let blobs = list(d, blob)?;
+        let blobs = list(d, OTHERS_MAX, blob)?;
         key(d, 5)?;
-        let records = list(d, blob)?;
+        let records = list(d, u64::MAX, record)?;
         key(d, 6)?;
-        let lasts = list(d, |d| {
+        let lasts = list(d, records.len() as u64, |d| {
             tuple(d, 2)?;
             Ok(Place { leaf: unsigned(d)?, proof: proof(d)? })
         })?;
         key(d, 7)?;
-        let earlier = list(d, |d| {
+        let earlier = list(d, OTHERS_MAX, |d| {
             tuple(d, 2)?;
             Ok(Earlier { note: text(d)?.to_owned(), proof: proof(d)? })
         })?;
@@ -170,6 +174,15 @@ fn unsigned(d: &mut Decoder<'_>) -> Result<u64, DecodeError> {
     }
 }
 
+fn record(d: &mut Decoder<'_>) -> Result<Vec<u8>, DecodeError> {
+    let at = d.position();
+    let bytes = blob(d)?;
+    if bytes.len() < RECORD_BYTES_MIN {
+        return Err(DecodeError { at, what: "a record has more bytes" });
+    }
+    Ok(bytes)
+}
+
 fn blob(d: &mut Decoder<'_>) -> Result<Vec<u8>, DecodeError> {
     let at = d.position();
     match head(d)? {
@@ -197,9 +210,14 @@ fn tuple(d: &mut Decoder<'_>, expected: u64) -> Result<(), DecodeError> {
 /// Grows as its items are read: what its length says is not believed.
 fn list<T>(
     d: &mut Decoder<'_>,
+    most: u64,
     mut item: impl FnMut(&mut Decoder<'_>) -> Result<T, DecodeError>,
 ) -> Result<Vec<T>, DecodeError> {
+    let at = d.position();
     let length = length(d)?;
+    if length > most {
+        return Err(DecodeError { at, what: "an array has more items than it may" });
+    }
     let mut items = Vec::new();
     for _ in 0..length {
         items.push(item(d)?);
@@ -208,14 +226,9 @@ fn list<T>(
 }
 
 fn proof(d: &mut Decoder<'_>) -> Result<Vec<Hash>, DecodeError> {
-    let at = d.position();
-    let hashes = list(d, |d| {
+    list(d, PROOF_MAX, |d| {
         let at = d.position();
         let hash = blob(d)?.try_into();
         hash.map(Hash).map_err(|_| DecodeError { at, what: "a hash has 32 bytes" })
-    })?;
-    if hashes.len() as u64 > PROOF_MAX {
-        return Err(DecodeError { at, what: "a proof has at most 128 hashes" });
-    }
-    Ok(hashes)
+    })
 }

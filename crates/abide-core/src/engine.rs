@@ -582,7 +582,8 @@ impl Engine {
     fn fold_host(&mut self, bytes: &[u8], hash: Hash) -> Result<(), FoldError> {
         let record = decode::decode(bytes, None)?;
         let follows = record.prev == Some(self.host_head) && record.seq == self.host_length;
-        if !follows && !(self.host_gaps && record.seq > self.host_length) {
+        let is_gap = self.host_gaps && record.seq > self.host_length;
+        if !(follows || is_gap) {
             return Err(FoldError::Chain { object: record.object, seq: record.seq });
         }
         match record.event {

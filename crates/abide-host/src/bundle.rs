@@ -9,8 +9,9 @@ use abide_core::bundle::{Bundle, Earlier, Place, Proved};
 use abide_core::engine::Engine;
 use abide_core::guest::Behaviour;
 use abide_core::object::Object;
-use abide_core::record::decode::header;
+use abide_core::record::decode::{decode, header};
 use abide_core::record::{Event, Hash, Record};
+use abide_core::schema::Step;
 use abide_store::merkle::Tree;
 use abide_store::{BlobError, LogVerifier, Position, ReadError, SignerError};
 use sha2::{Digest as _, Sha256};
@@ -19,7 +20,8 @@ use crate::host::HostError;
 use crate::view::{Lineage, View};
 
 /// The kinds of the host's own records that a bundle holds: `host`, `schema`, `clock`.
-pub(crate) const HOST_KINDS: [u8; 3] = [0, 1, 21];
+pub(crate) const HOST_KINDS: [u8; 3] = [0, SCHEMA, 21];
+const SCHEMA: u8 = 1;
 
 /// What a bundle is to hold beside the lineages.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,14 @@ pub fn export<'a>(
 ) -> Result<Bundle, ExportError> {
     let numbers = families(view, objects);
     let checkpoint = view.checkpoint()?.filter(|_| !numbers.is_empty()).ok_or(ExportError::Empty)?;
+    let schemas = schemas(view, &numbers);
+    let is_needed = |bytes: &[u8]| {
+        let told = match decode(bytes, None).map(|record| record.event) {
+            Ok(Event::Schema(told)) => told,
+            _ => return true,
+        };
+        schemas.as_ref().is_none_or(|digests| digests.contains(&digest(&told.canonical)))
+    };
     let mut bundle = Bundle { checkpoint: checkpoint.note, ..Bundle::default() };
     let mut leaves = Vec::new();
     let mut lasts: BTreeMap<u32, u64> = BTreeMap::new();
@@ -83,7 +93,7 @@ pub fn export<'a>(
             leaves.push(record.hash());
             if record.object == 0 {
                 let kind = header(record.bytes).map(|header| header.kind);
-                if kind.is_ok_and(|kind| HOST_KINDS.contains(&kind)) {
+                if kind.is_ok_and(|kind| HOST_KINDS.contains(&kind)) && is_needed(record.bytes) {
                     host.push((record.leaf, record.bytes.to_vec()));
                 }
             } else if numbers.contains(&record.object) {
@@ -150,6 +160,29 @@ fn families<'a>(view: &View, objects: impl IntoIterator<Item = &'a Object>) -> B
         }
     }
     numbers
+}
+
+/// The digests of the schemas that objects have, or may spawn by their rules; `None` for all, where behaviours spawn.
+fn schemas(view: &View, numbers: &BTreeSet<u32>) -> Option<BTreeSet<Hash>> {
+    let known = view.engine().schemas();
+    let mut needed: BTreeSet<Hash> = BTreeSet::new();
+    let objects = view.engine().objects().iter().filter(|object| numbers.contains(&object.number));
+    let mut open: Vec<_> = objects.map(|object| &object.schema).collect();
+    while let Some(schema) = open.pop() {
+        if !schema.actions().is_empty() {
+            return None;
+        }
+        if needed.insert(Hash(schema.digest)) {
+            let spawns = |name: &str| {
+                schema
+                    .rules
+                    .iter()
+                    .any(|rule| matches!(&rule.then, Step::Spawn(spawn) if *spawn.schema == *name))
+            };
+            open.extend(known.values().filter(|known| spawns(&known.name)));
+        }
+    }
+    Some(needed)
 }
 
 /// The number of an object's first ancestor.

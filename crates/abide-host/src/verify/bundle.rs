@@ -87,7 +87,13 @@ pub fn verify_bundle(bundle: &Bundle, options: &Against) -> Result<VerifiedBundl
     if let Some((size, root)) = found.head {
         check_places(bundle, &layout, size, &root.0, &mut found.problems);
     }
-    let reader = layout.log(bundle)?;
+    let reader = match layout.log(bundle) {
+        Err(HostError::Append(error)) => {
+            found.problems.push(whole(format!("its records fit into no log: {error}")));
+            return Ok(found);
+        }
+        laid_out => laid_out?,
+    };
     let lineages = Lineages::read(&reader, None, true).map_err(HostError::from)?;
     let unplaced = |problem: Problem| Problem { leaf: None, ..problem };
     found.problems.extend(lineages.into_problems().into_iter().map(unplaced));

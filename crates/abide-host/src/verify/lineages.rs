@@ -255,8 +255,8 @@ impl Lineages {
             counters: &self.clock_counters,
         };
         let sound = || self.objects.iter().filter(|followed| followed.sound).map(|followed| &followed.object);
-        // Of an object whose lineage is not whole, nobody can say who its operators were.
-        let all = self.objects.iter().all(|followed| followed.sound);
+        // Of an object whose lineage is not whole, or not here, nobody can say who its operators were.
+        let all = !self.host_gaps && self.objects.iter().all(|followed| followed.sound);
         let wrong = reset_breaches(&host, sound(), all, self.clock, header, signature);
         let awaited = sound().filter(|object| object.state.minds_the_clock(&object.schema, since));
         self.reset = Some(Reset::new(since, awaited.map(|object| object.number)));

@@ -1,5 +1,6 @@
 //! What is told of a host by its log alone: views, replays, explanations, verification.
 
+mod bundle;
 mod history;
 mod law;
 mod reset;

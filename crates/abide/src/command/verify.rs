@@ -74,7 +74,7 @@ fn verify_store(against: &Against, context: &mut Context) -> Result<Answer, Comm
     let verdict = verdict(answer, found.saturating_add(verified.problems_more), context);
     let out = &mut context.out;
     out.line(format_args!("{verdict}: {records} of {}, {head}", counted(verified.objects, "object")))?;
-    tell_executed(verified.executed, verified.records, context)?;
+    tell_executed(verified.executed, context)?;
     Ok(answer)
 }
 
@@ -113,7 +113,7 @@ fn verify_bundle(path: &Path, against: &Against, context: &mut Context) -> Resul
         };
         out.line(whose)?;
     }
-    tell_executed(verified.executed, verified.records, context)?;
+    tell_executed(verified.executed, context)?;
     Ok(answer)
 }
 
@@ -136,10 +136,11 @@ fn verdict(answer: Answer, problems: u64, context: &Context) -> String {
     }
 }
 
-fn tell_executed(executed: Option<u64>, records: u64, context: &mut Context) -> Result<(), CommandError> {
+fn tell_executed(executed: Option<u64>, context: &mut Context) -> Result<(), CommandError> {
     let Some(executed) = executed else { return Ok(()) };
-    let of = counted(records, "record");
-    context.out.line(format_args!("{executed} of {of} came out of running rules and behaviours again"))
+    context
+        .out
+        .line(format_args!("{} came out of running rules and behaviours again", counted(executed, "record")))
 }
 
 /// The key itself, or a file with it.

@@ -3,6 +3,7 @@
 
 mod asking;
 mod behaviours;
+mod bundles;
 mod clock;
 mod example;
 mod files;
