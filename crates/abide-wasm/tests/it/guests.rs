@@ -31,6 +31,47 @@ pub(crate) fn with_parts(imports: &str, core_imports: &str, parts: &str, body: &
     } else {
         "(with \"h\" (instance (export \"log\" (func $hlog))))".to_owned()
     };
+    of_core(
+        imports,
+        &format!(
+            r#"{LIBC}
+  {core_imports}
+  (core module $m
+    (import "libc" "memory" (memory 1))
+    {}
+    {parts}
+    (func $out (param i32 i32) (result i32)
+      (i32.store8 (i32.const 1024) (i32.const 0))
+      (i32.store (i32.const 1028) (local.get 0))
+      (i32.store (i32.const 1032) (local.get 1))
+      (i32.const 1024))
+    (func (export "plan") (param $object i32) (param $object_len i32) (param $tick i64) (param $now i64) (param $rule i32) (param $rule_len i32)
+      (param $attempts i32) (param $has_slope i32) (param $slope f64) (param $level f64) (result i32)
+      {body}))
+  (core instance $i (instantiate $m (with "libc" (instance $libc)) {with}))"#,
+            if core_imports.is_empty() {
+                ""
+            } else {
+                "(import \"h\" \"log\" (func $log (param i32 i32 i32)))"
+            }
+        ),
+    )
+}
+
+/// A memory, and what gives of it.
+pub(crate) const LIBC: &str = r#"(core module $libc
+    (memory (export "memory") 1)
+    (global $next (mut i32) (i32.const 4096))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (global.set $next (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+      (global.get $next)
+      (global.set $next (i32.add (global.get $next) (local.get 3)))))
+  (core instance $libc (instantiate $libc))
+  (alias core export $libc "memory" (core memory $mem))
+  (alias core export $libc "realloc" (core func $realloc))"#;
+
+/// A component of the world of [`SCHEMA`] out of core parts, which leave `$mem`, `$realloc` and an instance `$i` that has `plan`.
+pub(crate) fn of_core(imports: &str, core: &str) -> Vec<u8> {
     wat::parse_str(format!(
         r#"(component
   {imports}
@@ -48,33 +89,9 @@ pub(crate) fn with_parts(imports: &str, core_imports: &str, parts: &str, body: &
   (export $spawn "spawn" (type $spawn'))
   (type $step' (variant (case "mutate" $mutation) (case "spawn" $spawn) (case "sleep" $wake) (case "retry") (case "terminate")))
   (export $step "step" (type $step'))
-  (core module $libc
-    (memory (export "memory") 1)
-    (global $next (mut i32) (i32.const 4096))
-    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
-      (global.set $next (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
-      (global.get $next)
-      (global.set $next (i32.add (global.get $next) (local.get 3)))))
-  (core instance $libc (instantiate $libc))
-  (alias core export $libc "memory" (core memory $mem))
-  (alias core export $libc "realloc" (core func $realloc))
-  {core_imports}
-  (core module $m
-    (import "libc" "memory" (memory 1))
-    {}
-    {parts}
-    (func $out (param i32 i32) (result i32)
-      (i32.store8 (i32.const 1024) (i32.const 0))
-      (i32.store (i32.const 1028) (local.get 0))
-      (i32.store (i32.const 1032) (local.get 1))
-      (i32.const 1024))
-    (func (export "plan") (param $object i32) (param $object_len i32) (param $tick i64) (param $now i64) (param $rule i32) (param $rule_len i32)
-      (param $attempts i32) (param $has_slope i32) (param $slope f64) (param $level f64) (result i32)
-      {body}))
-  (core instance $i (instantiate $m (with "libc" (instance $libc)) {with}))
+  {core}
   (func (export "plan") (param "cycle" $cycle) (param "memory" $memory) (result (result (list $step) (error string)))
-    (canon lift (core func $i "plan") (memory $mem) (realloc (func $realloc)))))"#,
-        if core_imports.is_empty() { "" } else { "(import \"h\" \"log\" (func $log (param i32 i32 i32)))" }
+    (canon lift (core func $i "plan") (memory $mem) (realloc (func $realloc)))))"#
     ))
     .unwrap()
 }

@@ -4,4 +4,6 @@
 mod guests;
 mod hostile;
 mod neighbours;
+mod random;
+mod smith;
 mod worlds;
