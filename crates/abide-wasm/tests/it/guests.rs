@@ -1,6 +1,7 @@
 //! Guests as text, and what is needed to call one.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use abide_core::guest::{Act, Behaviour};
@@ -94,6 +95,53 @@ pub(crate) fn of_core(imports: &str, core: &str) -> Vec<u8> {
     (canon lift (core func $i "plan") (memory $mem) (realloc (func $realloc)))))"#
     ))
     .unwrap()
+}
+
+/// A guest with functions of the host. Each of `lowered` is its name, what it is of the component, and the core types of it.
+/// `$say` adds to a text and `$said` answers with it as an error; `$number` adds a sleep until that time, and `$numbers`
+/// answers with them.
+pub(crate) fn calling(imports: &str, lowered: &[(&str, &str, &str)], parts: &str, body: &str) -> Vec<u8> {
+    let (mut outer, mut exports, mut inner) = (String::new(), String::new(), String::new());
+    for (name, of, core) in lowered {
+        writeln!(outer, "(core func $l{name} (canon lower (func {of}) (memory $mem) (realloc (func $realloc)) string-encoding=utf8))").unwrap();
+        writeln!(exports, "(export \"{name}\" (func $l{name}))").unwrap();
+        writeln!(inner, "(import \"h\" \"{name}\" (func ${name} {core}))").unwrap();
+    }
+    of_core(
+        imports,
+        &format!(
+            r#"{LIBC}
+  {outer}
+  (core module $m
+    (import "libc" "memory" (memory 1))
+    {inner}
+    {parts}
+    (global $end (mut i32) (i32.const 40000))
+    (global $count (mut i32) (i32.const 0))
+    (func $say (param i32 i32)
+      (memory.copy (global.get $end) (local.get 0) (local.get 1))
+      (global.set $end (i32.add (global.get $end) (local.get 1))))
+    (func $said (result i32)
+      (i32.store8 (i32.const 1024) (i32.const 1))
+      (i32.store (i32.const 1028) (i32.const 40000))
+      (i32.store (i32.const 1032) (i32.sub (global.get $end) (i32.const 40000)))
+      (i32.const 1024))
+    (func $number (param i64) (local $at i32)
+      (local.set $at (i32.add (i32.const 50000) (i32.mul (global.get $count) (i32.const 48))))
+      (i32.store8 (local.get $at) (i32.const 2))
+      (i64.store offset=16 (local.get $at) (local.get 0))
+      (global.set $count (i32.add (global.get $count) (i32.const 1))))
+    (func $numbers (result i32)
+      (i32.store8 (i32.const 1024) (i32.const 0))
+      (i32.store (i32.const 1028) (i32.const 50000))
+      (i32.store (i32.const 1032) (global.get $count))
+      (i32.const 1024))
+    (func (export "plan") (param i32 i32 i64 i64 i32 i32 i32 i32 f64 f64) (result i32)
+      (local $n i32)
+      {body}))
+  (core instance $i (instantiate $m (with "libc" (instance $libc)) (with "h" (instance {exports}))))"#
+        ),
+    )
 }
 
 pub(crate) fn load(schema: &Arc<Schema>, component: &[u8]) -> Result<Component, LoadError> {

@@ -1,6 +1,7 @@
 //! Components that behave and components that do not.
 #![cfg(test)]
 
+mod acts;
 mod guests;
 mod hostile;
 mod neighbours;
