@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod acts;
+mod echo;
 mod guests;
 mod hostile;
 mod neighbours;
