@@ -66,25 +66,19 @@ fn ty(random: &mut Random, depth: usize) -> String {
 fn schema(random: &mut Random) -> Arc<Schema> {
     let x = ty(random, 3);
     let mut text = format!("schema: abide/v1\nname: echo\nversion: 1.0.0\nfields:\n  x: {x}\n");
-    for n in 0..8 {
+    // Some stand before it, and some behind.
+    for name in ["a", "b", "c", "p1", "p2", "p3", "p4", "p5"] {
         let of = random.one_of(&["boolean", "integer", "number", "string, maxLength: 120"]);
-        // Some stand before it, and some behind.
-        let name = if n < 3 { format!("{}", ["a", "b", "c"][n]) } else { format!("p{n}") };
         writeln!(text, "  {name}: {{ type: {of} }}").unwrap();
     }
-    let arg = if random.one_in(2) { "{ $ref: '#/fields/x' }" } else { &x };
-    // Other mutations, so that the payload of one is aligned for all.
+    text += "mutations:\n";
+    // Others, so that the payload of one is aligned for all.
     for name in ["a", "set_y"].into_iter().take(random.below(3)) {
         let ty = ty(random, 1);
-        writeln!(
-            text,
-            "{}  {name}: {{ from: [behaviour], args: {{ y: {ty} }} }}",
-            if text.contains("mutations:") { "" } else { "mutations:\n" }
-        )
-        .unwrap();
+        writeln!(text, "  {name}: {{ from: [behaviour], args: {{ y: {ty} }} }}").unwrap();
     }
-    let head = if text.contains("mutations:") { "" } else { "mutations:\n" };
-    writeln!(text, "{head}  set_x: {{ from: [behaviour], args: {{ x: {arg} }} }}").unwrap();
+    let arg = if random.one_in(2) { "{ $ref: '#/fields/x' }" } else { &x };
+    writeln!(text, "  set_x: {{ from: [behaviour], args: {{ x: {arg} }} }}").unwrap();
     text += "rules: [ { name: r, when: now > now, every: 1h, then: { act: echo } } ]\n";
     match Schema::load(&text) {
         Ok((schema, _)) => Arc::new(schema),
