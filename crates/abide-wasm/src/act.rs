@@ -16,7 +16,7 @@ use crate::limits::{Grown, Limiter};
 use crate::wasi::Random;
 
 /// The fuel of starting an instance. It is not the schema's: how much is used depends on how the host copies data.
-pub(crate) const START_FUEL: u64 = 1_000_000_000;
+pub(crate) const START_FUEL: u64 = 200_000_000;
 
 /// A component, checked and compiled: a behaviour of objects of one schema.
 pub struct Component {

@@ -171,7 +171,8 @@ pub(crate) fn lift(ty: &Type, val: Val) -> Result<Value, Wrong> {
         (Type::Option(ty), Val::Option(Some(some))) => lift(ty, *some)?,
         (Type::Bool, Val::Bool(value)) => Value::Bool(value),
         (Type::S64, Val::S64(n)) => Value::Int(n),
-        (Type::F64, Val::Float64(n)) => Value::Num(n),
+        // What is computed is one not-a-number; a guest can make others out of bits.
+        (Type::F64, Val::Float64(n)) => Value::Num(if n.is_nan() { f64::NAN } else { n }),
         (Type::String, Val::String(text)) => Value::Str(text.into()),
         (Type::Timestamp, Val::S64(time)) => Value::Time(Timestamp(time)),
         (Type::Duration, Val::S64(span)) => Value::Span(Span(span)),

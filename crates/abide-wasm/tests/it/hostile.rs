@@ -61,6 +61,21 @@ fn memory_and_tables_are_bounded() {
     assert_eq!(fault("", &with_parts("", "", "(table 1 funcref)", grow)).0, Fault::Memory);
 }
 
+/// The bounds are those of the component, whichever of its modules has what.
+#[test]
+fn one_module_may_have_all_memories_and_tables() {
+    let schema = schema("");
+    let parts = |memories, tables| {
+        "(memory 1)".repeat(memories)
+            + &(0..tables).map(|n| format!("(table $t{n} 1 funcref)")).collect::<String>()
+    };
+    let component = load(&schema, &with_parts("", "", &parts(7, 32), SET_LEVEL)).unwrap();
+    assert!(with_act(&schema, |act| component.act(act)).answer.is_ok());
+    for (memories, tables) in [(8, 1), (1, 33)] {
+        assert!(load(&schema, &with_parts("", "", &parts(memories, tables), SET_LEVEL)).is_err());
+    }
+}
+
 #[test]
 fn an_answer_is_bounded() {
     // A million steps of zeroes: more than the host takes.

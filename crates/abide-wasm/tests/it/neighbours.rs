@@ -26,7 +26,7 @@ impl Guest for Guests {
 }
 
 /// What one object was denied, and what the other did, over so many hours.
-fn hours(hostile: &[u8], count: i64) -> (Vec<(Code, String)>, usize) {
+pub(crate) fn hours(hostile: &[u8], count: i64) -> (Vec<(Code, String)>, usize) {
     // The sound one raises its level each hour.
     let raise = "(f64.store (i32.const 2064) (f64.add (local.get $level) (f64.const 1))) (call $out (i32.const 2048) (i32.const 1))";
     let schema = schema("behaviour: { fuel: 2000000, memory: 4194304 }\n");

@@ -206,7 +206,8 @@ fn a_kept_checkpoint_rules_out_a_rewritten_log() {
         _ => Lie::Keep,
     };
     let changed = "are not those that the checkpoint is of";
-    let lies: [(&str, Box<dyn FnMut(&Record) -> Lie>, &str); 4] = [
+    type Liar = Box<dyn FnMut(&Record) -> Lie>;
+    let lies: [(&str, Liar, &str); 4] = [
         ("edited", Box::new(edited), changed),
         (
             "left out",
