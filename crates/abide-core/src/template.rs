@@ -40,7 +40,7 @@ pub fn json<'a>(template: &'a Template, env: &Env<'_>) -> Result<serde_json::Val
     Ok(match template {
         Template::Value(value) => untyped_to_json(value),
         Template::Json(json) => json.clone(),
-        Template::Expression(program) => untyped_to_json(&program.eval(env).map_err(|e| (program, e))?),
+        Template::Expression(program) => program.to_json(&program.eval(env).map_err(|e| (program, e))?),
         Template::Text(parts) => text(parts, env)?.into(),
         Template::List(items) => {
             serde_json::Value::Array(items.iter().map(|item| json(item, env)).collect::<Result<_, _>>()?)
@@ -60,7 +60,7 @@ fn text<'a>(parts: &'a [TextPart], env: &Env<'_>) -> Result<String, TemplateErro
         match part {
             TextPart::Literal(literal) => text.push_str(literal),
             TextPart::Expression(program) => {
-                match untyped_to_json(&program.eval(env).map_err(|e| (program, e))?) {
+                match program.to_json(&program.eval(env).map_err(|e| (program, e))?) {
                     serde_json::Value::String(shown) => text.push_str(&shown),
                     other => text.push_str(&other.to_string()),
                 }

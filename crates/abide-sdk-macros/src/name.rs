@@ -10,7 +10,8 @@ pub(crate) fn snake(name: &str) -> Ident {
 
 /// Whether Rust keeps a word for itself.
 pub(crate) fn is_keyword(word: &str) -> bool {
-    syn::parse_str::<Ident>(word).is_err()
+    // Of the edition of 2024, which syn does not count.
+    word == "gen" || syn::parse_str::<Ident>(word).is_err()
 }
 
 /// A type or a case: `SetBurner` for `set-burner`.
@@ -33,6 +34,7 @@ mod tests {
         assert_eq!(snake("set-burner"), "set_burner");
         assert_eq!(snake("type"), "type_");
         assert_eq!(snake("try"), "try_");
+        assert_eq!(snake("gen"), "gen_");
         assert_eq!(snake("list"), "list");
         assert_eq!(camel("set-burner-args"), "SetBurnerArgs");
         assert_eq!(camel("pm25-b"), "Pm25B");

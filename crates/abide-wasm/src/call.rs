@@ -115,6 +115,11 @@ impl Callable {
             };
             return vec![Problem::new(format!("it has no function `{function}` of `{interface}`"), help)];
         };
+        let many = self.functions().filter(|known| *known == (interface, function)).count();
+        if many > 1 {
+            let message = format!("it exports `{function}` of `{interface}` in {many} versions");
+            return vec![Problem::new(message, "export one of them")];
+        }
         let params: Vec<_> = found.ty.params().collect();
         if params.len() != args.len() {
             let names: Vec<_> = params.iter().map(|(name, _)| *name).collect();
@@ -127,7 +132,9 @@ impl Callable {
             Some(Problem::new(format!("`{name}` of `{function}`: {why}"), "give what the function takes"))
         });
         let answers = found.ty.results().filter(|ty| !json::is_carried(ty)).map(|_| {
-            let message = format!("the answer of `{function}` has handles, which no record can hold");
+            let message = format!(
+                "JSON has no form for the answer of `{function}`: it has handles, or options of options"
+            );
             Problem::new(message, "give an answer of plain values")
         });
         checked.chain(answers).collect()

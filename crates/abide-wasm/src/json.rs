@@ -13,7 +13,7 @@
 //! | `option` | null, or the value |
 //! | `result` within a value | `{ ok: … }` or `{ error: … }` |
 //!
-//! Handles, streams and futures have no form.
+//! Handles, streams, futures and options of options have no form.
 
 use abide_core::expr::{Program, ValueKind};
 use abide_core::schema::Template;
@@ -33,7 +33,8 @@ pub(crate) fn is_carried(ty: &Type) -> bool {
         Type::Record(record) => all(record.fields().map(|field| field.ty)),
         Type::Tuple(tuple) => all(tuple.types()),
         Type::Variant(variant) => all(variant.cases().filter_map(|case| case.ty)),
-        Type::Option(option) => is_carried(&option.ty()),
+        // Null would stand for two of its values.
+        Type::Option(option) => !matches!(option.ty(), Type::Option(_)) && is_carried(&option.ty()),
         Type::Result(result) => all(result.ok().into_iter().chain(result.err())),
         Type::Map(_)
         | Type::Own(_)
@@ -66,8 +67,11 @@ pub(crate) fn to_val(json: &Json, ty: &Type) -> Result<Val, String> {
         Type::U32 => Val::U32(narrow(integer()?, no)?),
         Type::S64 => Val::S64(integer()?),
         Type::U64 => Val::U64(json.as_u64().ok_or_else(no)?),
-        #[expect(clippy::cast_possible_truncation, reason = "the type has no more digits")]
-        Type::Float32 => Val::Float32(json.as_f64().ok_or_else(no)? as f32),
+        Type::Float32 => {
+            #[expect(clippy::cast_possible_truncation, reason = "the type has no more digits")]
+            let value = json.as_f64().ok_or_else(no)? as f32;
+            Val::Float32(Some(value).filter(|value| value.is_finite()).ok_or_else(no)?)
+        }
         Type::Float64 => Val::Float64(json.as_f64().ok_or_else(no)?),
         Type::Char => {
             let mut chars = json.as_str().ok_or_else(no)?.chars();
@@ -223,7 +227,9 @@ fn keyed(key: &str, value: Json) -> Json {
 pub(crate) fn mismatch(template: &Template, ty: &Type) -> Option<String> {
     let no = |what: &str| Some(format!("{what} is no {}", name(ty)));
     match (template, ty) {
-        (_, ty) if !is_carried(ty) => Some("it takes handles, which no record can hold".to_owned()),
+        (_, ty) if !is_carried(ty) => {
+            Some("it takes what JSON has no form for: handles, or options of options".to_owned())
+        }
         (Template::Json(json), ty) => to_val(json, ty).err(),
         (Template::Value(value), ty) => to_val(&abide_core::field::untyped_to_json(value), ty).err(),
         (Template::Expression(program), ty) => expression_mismatch(program, ty),

@@ -195,13 +195,19 @@ impl Program {
     /// The kind of its values other than null; `None` where it is always null.
     #[must_use]
     pub fn kind(&self) -> Option<ValueKind> {
-        self.compiled.kind
+        self.compiled.ty.kind()
     }
 
     /// Whether its value may be null.
     #[must_use]
     pub fn is_nullable(&self) -> bool {
-        self.compiled.nullable
+        self.compiled.ty.nullable
+    }
+
+    /// A value of it as JSON: objects have the names of their properties, which only the type knows.
+    #[must_use]
+    pub fn to_json(&self, value: &Value) -> serde_json::Value {
+        self.compiled.ty.to_json(value)
     }
 
     /// Whether the result is a timestamp (and not a boolean), for [`Expected::BoolOrTime`].

@@ -6,8 +6,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::ValueKind;
-use crate::field::{FieldType, Kind, StructType};
+use crate::field::{FieldType, Kind, StructType, untyped_to_json};
+use crate::value::Value;
 
 /// The most values of a string that are followed through an expression.
 const ONE_OF_MAX: usize = 64;
@@ -75,6 +78,20 @@ impl Ty {
     pub(super) const NUM: Self = Self { shape: Shape::Num, nullable: false };
     /// Any integer.
     pub(super) const INT: Self = Self::int(i64::MIN, i64::MAX);
+
+    /// A value of the type as JSON.
+    pub(super) fn to_json(&self, value: &Value) -> Json {
+        match (&self.shape, value) {
+            (Shape::Struct(of), Value::Struct(values)) => of.to_json(values),
+            (Shape::List { item, .. }, Value::List(items)) => {
+                Json::Array(items.iter().map(|value| item.to_json(value)).collect())
+            }
+            (Shape::Map { value: of, .. }, Value::Map(entries)) => Json::Object(
+                entries.iter().map(|(key, value)| (key.to_string(), of.to_json(value))).collect(),
+            ),
+            _ => untyped_to_json(value),
+        }
+    }
 
     /// An integer within bounds.
     pub(super) const fn int(least: i64, greatest: i64) -> Self {

@@ -12,15 +12,27 @@ use crate::schema::{CallerKind, MutationIx, Schema, Step};
 /// Names in `types` that stand for themselves, and names that code generated from it would shadow to its own harm: the
 /// generators write `Option`, `List` and the like without saying whose they are. `self` cannot name a type of Rust.
 #[rustfmt::skip]
-const TYPE_NAMES: [&str; 29] = [
+const TYPE_NAMES: [&str; 35] = [
     "cycle", "duration", "log", "memory", "mutation", "spawn", "step", "timestamp", "wake",
     "any", "array", "enum", "err", "flag", "generic", "guest", "list", "none", "ok", "option", "optional", "protocol",
     "result", "self", "some", "string", "tuple", "type-var", "union",
+    // What a behaviour in Rust has in scope beside its types.
+    "actions", "behaviour", "box", "default", "from", "vec",
 ];
 /// What cannot name a case: Rust writes it `Self`.
 const CASE_NAMES: [&str; 1] = ["self"];
 /// What the world uses, and the linear memory, which a module exports beside its functions.
-const EXPORT_NAMES: [&str; 3] = ["cycle", "memory", "step"];
+/// And what a compiler calls by its name in the same module: a function of a program that is called so would take its place.
+#[rustfmt::skip]
+const EXPORT_NAMES: [&str; 57] = [
+    "cycle", "memory", "step", "gen",
+    "acos", "acosf", "asin", "asinf", "atan", "atan2", "atan2f", "atanf", "cbrt", "cbrtf", "ceil", "ceilf", "cos", "cosf", "cosh",
+    "coshf", "exp", "exp2", "exp2f", "expf", "expm1", "expm1f", "fabs", "floor", "floorf", "fma", "fmaf", "fmax", "fmin", "fmod",
+    "fmodf", "hypot", "hypotf", "log", "log10", "log1p", "log2", "logf", "memcmp", "memcpy", "memmove", "memset", "pow", "powf",
+    "rint", "round", "roundf", "sin", "sinf", "sqrt", "tan", "tanh", "trunc",
+];
+/// What cannot name a field: a keyword of Rust that its bindings do not know yet.
+const FIELD_NAMES: [&str; 1] = ["gen"];
 
 impl World {
     /// The world of a schema. Every schema has one; without rules that act, it exports nothing.
@@ -123,7 +135,7 @@ impl Builder {
         is_optional: fn(&Field) -> bool,
         docs: fn(&Field) -> String,
     ) -> Vec<RecordField> {
-        let names = Scope::name_all(fields.fields.iter().map(|field| &*field.name), &[]);
+        let names = Scope::name_all(fields.fields.iter().map(|field| &*field.name), &FIELD_NAMES);
         let named = fields.fields.iter().zip(names);
         named
             .map(|(field, name)| {

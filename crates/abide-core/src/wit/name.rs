@@ -24,9 +24,13 @@ pub fn kebab(name: &str) -> String {
             kebab.push(c.to_ascii_lowercase());
         }
         before = Some(c).filter(char::is_ascii_alphanumeric);
-        if kebab.len() >= NAME_MAX {
+        if kebab.len() > NAME_MAX {
+            kebab.truncate(NAME_MAX);
             break;
         }
+    }
+    while kebab.ends_with('-') {
+        kebab.pop();
     }
     if kebab.is_empty() { "value".to_owned() } else { kebab }
 }

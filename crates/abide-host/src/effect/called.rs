@@ -33,7 +33,8 @@ impl Target for Called {
         let fuel = timeout * u128::from(FUEL_PER_SECOND) / 1_000_000_000;
         let limits = BehaviourLimits {
             fuel: u64::try_from(fuel).unwrap_or(u64::MAX).max(1),
-            output: RESULT_BYTES_MAX as u64 * 4,
+            // What is counted is values in memory, of which a number takes 32 bytes.
+            output: RESULT_BYTES_MAX as u64 * 64,
             ..BehaviourLimits::default()
         };
         let call = Call {

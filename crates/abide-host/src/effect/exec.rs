@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -123,24 +124,36 @@ fn feed(child: &mut Child, request: &Request) {
     }
 }
 
-/// Reads an output to its end and keeps one byte more than `bytes_max` of it, so that an excess shows.
-fn drain(output: Option<impl Read + Send + 'static>, bytes_max: usize) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    if let Some(mut output) = output {
-        thread::spawn(move || {
-            let mut kept = Vec::new();
-            let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
-            // What was read before a failure is all there is.
-            let _ = output.by_ref().take(limit).read_to_end(&mut kept);
-            let _ = io::copy(&mut output, &mut io::sink());
-            let _ = sender.send(kept);
-        });
-    }
-    receiver
+/// What was read of an output so far, and the end of it.
+struct Drained {
+    kept: Arc<Mutex<Vec<u8>>>,
+    ended: Receiver<()>,
 }
 
-fn collect(output: &Receiver<Vec<u8>>) -> Vec<u8> {
-    output.recv_timeout(OUTPUT_WAIT).unwrap_or_default()
+/// Reads an output to its end and keeps one byte more than `bytes_max` of it, so that an excess shows.
+fn drain(output: Option<impl Read + Send + 'static>, bytes_max: usize) -> Drained {
+    let (sender, ended) = mpsc::sync_channel(1);
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    if let Some(mut output) = output {
+        let kept = Arc::clone(&kept);
+        thread::spawn(move || {
+            let mut buffer = [0; 8192];
+            // What was read before a failure is all there is.
+            while let Ok(read @ 1..) = output.read(&mut buffer) {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = (bytes_max + 1).saturating_sub(kept.len());
+                kept.extend_from_slice(buffer.get(..read.min(room)).unwrap_or_default());
+            }
+            let _ = sender.send(());
+        });
+    }
+    Drained { kept, ended }
+}
+
+/// What was read: all of it, or as much as came before something that holds the output open was waited for.
+fn collect(output: &Drained) -> Vec<u8> {
+    let _ = output.ended.recv_timeout(OUTPUT_WAIT);
+    std::mem::take(&mut *output.kept.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Waits for the program to end, at most so long, and leaves it to be reaped: until then nothing else has its id.

@@ -13,7 +13,14 @@ use super::{CallError, Request, Target};
 #[derive(Debug)]
 pub struct JsonLines {
     path: PathBuf,
-    file: Mutex<File>,
+    file: Mutex<Lines>,
+}
+
+#[derive(Debug)]
+struct Lines {
+    file: File,
+    /// Whether a write failed, so that a part of a line may stand at the end.
+    is_torn: bool,
 }
 
 impl JsonLines {
@@ -27,15 +34,17 @@ impl JsonLines {
         if is_torn(path)? {
             file.write_all(b"\n")?;
         }
-        Ok(Self { path: path.to_owned(), file: Mutex::new(file) })
+        Ok(Self { path: path.to_owned(), file: Mutex::new(Lines { file, is_torn: false }) })
     }
 
     fn append(&self, request: &Request) -> io::Result<()> {
-        let mut line = request.to_json().to_string();
-        line.push('\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(line.as_bytes())?;
-        match file.sync_data() {
+        let mut lines = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = if lines.is_torn { "\n" } else { "" };
+        let line = format!("{start}{}\n", request.to_json());
+        lines.is_torn = true;
+        lines.file.write_all(line.as_bytes())?;
+        lines.is_torn = false;
+        match lines.file.sync_data() {
             // A pipe or a terminal has nothing to flush to.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             result => result,

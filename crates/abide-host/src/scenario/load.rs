@@ -63,6 +63,10 @@ fn read(
         };
         entries.iter().filter_map(text_of).collect::<BTreeMap<_, _>>()
     });
+    if config.is_some() && !reader.has("image") {
+        let help = "name a component with `image`, or take `config` out";
+        out.error(reader.place(), "there is no behaviour that could read this configuration", help);
+    }
     let image = reader.optional("image").and_then(|node| {
         let path = base.join(path_of(node, out)?);
         Some(Image { path, config: config.unwrap_or_default(), span: node.span.clone() })
@@ -193,8 +197,8 @@ fn read_time(node: &Node, start: Option<Timestamp>, out: &Diagnostics) -> Option
         None => "write a date and time, as in 2013-02-01T05:00:00Z",
     };
     if let NodeKind::Str(text) = &node.kind {
-        if let Some(span) = start.and_then(|start| Some((start, text.parse::<Span>().ok()?))) {
-            return span.0.checked_add(span.1);
+        if let Some(time) = start.and_then(|start| start.checked_add(text.parse::<Span>().ok()?)) {
+            return Some(time);
         }
         if let Ok(time) = text.parse() {
             return Some(time);
@@ -259,6 +263,34 @@ fn read_observation(
     items.iter().filter_map(read).collect()
 }
 
+/// A part of an expectation as its argument's type writes it, so that 90s is 1m30s; what is no mutation's stands as it is.
+fn typed_part(
+    what: &str,
+    name: String,
+    part: Json,
+    node: &Node,
+    schema: &Schema,
+    out: &Diagnostics,
+) -> Option<(String, Json)> {
+    let mutation = schema.mutation(what).and_then(|ix| schema.mutations.get(usize::from(ix.0)));
+    let Some(mutation) = mutation else { return Some((name, part)) };
+    let field = mutation.args.slot(&name).and_then(|slot| mutation.args.get(slot));
+    let Some(field) = field else {
+        let message = format!("the mutation `{what}` has no argument `{name}`");
+        let names = mutation.args.fields.iter().map(|field| &*field.name);
+        out.error(node.span.clone(), message, crate::source::suggestion(&name, names, "arguments"));
+        return None;
+    };
+    match field.ty.value_from_json(&part) {
+        Ok(value) => Some((name, field.ty.to_json(&value))),
+        Err(violation) => {
+            let message = format!("`{name}{}` of `{what}`: {violation}", violation.path);
+            out.error(node.span.clone(), message, "write a value of the argument's type");
+            None
+        }
+    }
+}
+
 fn read_expected(node: &Node, schema: &Schema, out: &Diagnostics) -> Option<Expected> {
     let (what, span, parts) = match &node.kind {
         NodeKind::Str(word) => (word.clone(), node.span.clone(), Json::Null),
@@ -293,7 +325,12 @@ fn read_expected(node: &Node, schema: &Schema, out: &Diagnostics) -> Option<Expe
     }
     match parts {
         Json::Null => Some(Expected { what, parts: Map::new() }),
-        Json::Object(parts) => Some(Expected { what, parts }),
+        Json::Object(parts) => {
+            let parts =
+                parts.into_iter().map(|(name, part)| typed_part(&what, name, part, node, schema, out));
+            let parts = parts.collect::<Option<_>>()?;
+            Some(Expected { what, parts })
+        }
         _ => {
             out.error(
                 node.span.clone(),

@@ -99,7 +99,7 @@ pub struct Outcome {
 pub struct Difference {
     /// When.
     pub at: Timestamp,
-    /// Lines that begin with ` ` where both agree, with `-` for what was expected and did not come, and with `+` for what
-    /// came and was not expected.
+    /// Lines that begin with ` ` where both agree, with `-` for what was expected and did not come, with `+` for what
+    /// came and was not expected, and with `!` for why it could not be played.
     pub lines: Vec<String>,
 }

@@ -110,6 +110,12 @@ mod exec {
     }
 
     #[test]
+    fn what_was_printed_is_the_result_also_where_something_holds_the_output_open() {
+        let exec = shell("setsid sleep 3 & echo 42");
+        assert_eq!(exec.call(&request("ewr", 1)), Ok(json!(42)));
+    }
+
+    #[test]
     fn the_environment_is_what_the_manifest_lists() {
         let names = |text: serde_json::Value| {
             text.as_str().unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>()

@@ -1,4 +1,5 @@
 //! What the macro makes of schemas, used as a behaviour's author does.
 
+mod awkward;
 mod guard;
 mod kinds;

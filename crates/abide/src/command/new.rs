@@ -33,7 +33,7 @@ pub(crate) struct New {
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     behaviour: Option<Language>,
     /// The folder of the crate `abide-sdk`, for a behaviour in Rust; without it, the one that this program was built beside
-    #[arg(long, value_name = "DIR", requires = "behaviour")]
+    #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }
 
@@ -60,14 +60,18 @@ impl New {
             ("readings.csv".to_owned(), readings()),
             ("README.md".to_owned(), README.to_owned()),
         ];
+        for (_, text) in &mut files {
+            *text = text.replace(PLACEHOLDER, name);
+        }
         if let Some(language) = self.behaviour {
             behaviour::add(language, name, self.sdk.as_deref(), &mut files)?;
+        } else if self.sdk.is_some() {
+            return Err(CommandError::usage("`--sdk` is for a behaviour in Rust"));
         }
         for (file, text) in &files {
             let path = self.folder.join(file);
             let parent = path.parent().unwrap_or(&self.folder);
             fs::create_dir_all(parent).map_err(|error| CommandError::file("create", parent, &error))?;
-            let text = text.replace(PLACEHOLDER, name);
             fs::write(&path, text).map_err(|error| CommandError::file("write", &path, &error))?;
         }
         let out = &mut context.out;
@@ -100,6 +104,11 @@ fn name_of(folder: &Path) -> Result<&str, CommandError> {
     let is_name = name.len() <= 64
         && bytes.next().is_some_and(|first| first.is_ascii_lowercase())
         && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'));
+    // The schema would take the manifest's file, or YAML read the name as something else.
+    if ["app", "null", "true", "false", "yes", "no", "on", "off", "y", "n"].contains(&name) {
+        return Err(CommandError::usage(format!("`{name}` cannot name an object"))
+            .help("choose another name: this one means something else in a manifest"));
+    }
     if is_name {
         return Ok(name);
     }

@@ -79,7 +79,8 @@ impl Test {
             }
         }
         let failed = outcomes.iter().filter(|(_, outcome)| !outcome.differences.is_empty()).count();
-        let answer = Answer::of(failed == 0 && !reports.iter().any(Report::has_errors));
+        let none = outcomes.is_empty() && !self.filter.is_empty();
+        let answer = Answer::of(failed == 0 && !none && !reports.iter().any(Report::has_errors));
         if context.out.json() {
             let all: Vec<Json> = outcomes.iter().map(|(file, outcome)| outcome_json(file, outcome)).collect();
             let passed = outcomes.len() - failed;
@@ -93,6 +94,9 @@ impl Test {
         }
         for (_, outcome) in &outcomes {
             tell(context, outcome)?;
+        }
+        if none {
+            context.out.line(format_args!("no scenario has `{}` in its name", self.filter))?;
         }
         let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let passed =
@@ -115,15 +119,7 @@ fn played(
             .map_err(|error| report(abide_host::behaviour::diagnose(image.span.clone(), &error)))
     });
     let guest = Only(image.transpose()?);
-    suite.run(&guest, filter).map_err(|(name, error)| {
-        let message = format!("the scenario `{name}` cannot begin: {error}");
-        report(vec![abide_core::document::Diagnostic {
-            severity: abide_core::document::Severity::Error,
-            message,
-            help: Some("give it a `memory` that the schema admits".to_owned()),
-            span: None,
-        }])
-    })
+    Ok(suite.run(&guest, filter))
 }
 
 fn tell(context: &mut Context, outcome: &Outcome) -> Result<(), CommandError> {
@@ -137,7 +133,7 @@ fn tell(context: &mut Context, outcome: &Outcome) -> Result<(), CommandError> {
         context.out.line(format_args!("  at {}", difference.at))?;
         for line in &difference.lines {
             let shown = match line.chars().next() {
-                Some('-') => context.out.bad(line).to_string(),
+                Some('-' | '!') => context.out.bad(line).to_string(),
                 Some('+') => context.out.good(line).to_string(),
                 _ => line.clone(),
             };

@@ -60,7 +60,11 @@ impl Upgrade {
         let keys = context.keys()?;
         let changes = self.prepare(&view, &context.compiler())?;
         if changes.is_empty() {
-            context.out.line("no object has another behaviour: nothing is to be done")?;
+            if context.out.json() {
+                context.out.json_pretty(&json!({ "upgraded": [] }))?;
+            } else {
+                context.out.line("no object has another behaviour: nothing is to be done")?;
+            }
             return Ok(Answer::Yes);
         }
         let mut answer = Answer::Yes;

@@ -1,6 +1,7 @@
 //! `wit`: the WIT world of a schema, which a behaviour is written to.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use abide_core::wit::{DEPENDENCIES, World};
@@ -67,13 +68,20 @@ impl ShowWit {
 
 /// Writes the world and its dependencies, and gives the names of the files.
 fn write(folder: &Path, world: &str) -> Result<Vec<String>, CommandError> {
-    let path = folder.join(WORLD);
-    if fs::read_to_string(&path).is_ok_and(|there| !there.contains(MARK)) {
+    let dependencies = DEPENDENCIES.iter().map(|one| (format!("deps/{}/package.wit", one.folder), one.text));
+    let files: Vec<(String, &str)> = std::iter::once((WORLD.to_owned(), world)).chain(dependencies).collect();
+    // A folder is ours where its world is; what is in another is left alone.
+    let is_ours =
+        fs::read(folder.join(WORLD)).is_ok_and(|there| String::from_utf8_lossy(&there).contains(MARK));
+    let foreign = files.iter().map(|(file, text)| (folder.join(file), text)).find(|(path, text)| {
+        let there = fs::read(path);
+        let is_absent = there.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        !is_ours && !is_absent && there.ok().as_deref() != Some(text.as_bytes())
+    });
+    if let Some((path, _)) = foreign {
         let message = format!("`{}` is there already, and `abide wit` did not write it", path.display());
         return Err(CommandError::environment(message).help("choose another folder, or move it away"));
     }
-    let dependencies = DEPENDENCIES.iter().map(|one| (format!("deps/{}/package.wit", one.folder), one.text));
-    let files: Vec<(String, &str)> = std::iter::once((WORLD.to_owned(), world)).chain(dependencies).collect();
     for (file, text) in &files {
         let path = folder.join(file);
         if let Some(parent) = path.parent() {

@@ -91,6 +91,51 @@ fn scenarios_pass_or_show_what_came() {
     assert_eq!((&json["passed"], &json["failed"]), (&1.into(), &1.into()));
 }
 
+const CLOCKED: &str = "\
+schema: abide/v1
+name: clocked
+version: 1.0.0
+fields:
+  ticks: { type: integer, minimum: 0, maximum: 1000000, default: 0 }
+  wind: { type: object, properties: { gust: { type: number }, dir: { type: number } }, default: { gust: 3, dir: 5 } }
+mutations:
+  tick: { from: [rule], set: { ticks: self.ticks + 1 } }
+  tell:
+    from: [rule]
+    args: { wind: { $ref: '#/fields/wind' }, delay: { type: string, format: duration } }
+rules:
+  - { name: tick, when: 'true', every: 1s, then: { mutate: tick } }
+  - { name: tell, priority: 1, when: self.ticks == 5, then: { mutate: tell, args: { wind: '${self.wind}', delay: 1m30s } } }
+";
+
+#[test]
+fn a_scenario_begins_at_its_start_and_compares_by_type() {
+    let sandbox = Sandbox::new();
+    sandbox.write("clocked.yaml", CLOCKED);
+    let play = |steps: &str| {
+        let text = format!(
+            "schema: file://./clocked.yaml\nscenarios:\n  - name: one\n    start: 2026-01-01T00:00:00Z\n    steps:\n{steps}"
+        );
+        sandbox.write("test.yaml", &text);
+        sandbox.abide(&["test", "test.yaml"])
+    };
+    play("      - { at: 10s, memory: { ticks: 11 } }\n").yes();
+    let tell = "{ tell: { wind: { gust: 3, dir: 5 }, delay: 90s } }";
+    let ticks = "tick, tick, tick, tick, tick";
+    play(&format!("      - {{ at: 5500ms, expect: [{ticks}, {tell}, tick] }}\n")).yes();
+    let other =
+        play(&format!("      - {{ at: 5500ms, expect: [{ticks}, {{ tell: {{ delay: 91s }} }}, tick] }}\n"));
+    assert_eq!(other.code, Some(1), "{}", other.text());
+    let unknown = play("      - { at: 5s, expect: [ { tell: { dely: 90s } } ] }\n");
+    assert!(unknown.err.contains("did you mean `delay`?"), "{}", unknown.text());
+    // More ticks than are done are no success, and neither is a time that there is not.
+    let long = play("      - { at: 48h, status: active }\n");
+    assert!(long.code == Some(1) && long.out.contains("! more than 100000 ticks"), "{}", long.text());
+    assert!(play("      - { at: 3000000h, status: active }\n").err.contains("this is no time"));
+    let unmatched = sandbox.abide(&["test", "test.yaml", "--filter", "two"]);
+    assert_eq!(unmatched.code, Some(1), "{}", unmatched.text());
+}
+
 #[test]
 fn a_broken_document_of_scenarios_is_told_all_at_once() {
     let sandbox = night();

@@ -30,8 +30,7 @@ const ERRORS_MAX: usize = 20;
 pub(super) struct Compiled {
     pub(super) node: Node,
     pub(super) is_time: bool,
-    pub(super) kind: Option<super::ValueKind>,
-    pub(super) nullable: bool,
+    pub(super) ty: Ty,
     pub(super) cost: u64,
     pub(super) reads: SlotSet,
     pub(super) reads_now: bool,
@@ -70,8 +69,7 @@ pub(super) fn check(
     Ok(Compiled {
         node: checked.node,
         is_time: matches!(checked.ty.shape, Shape::Time),
-        kind: checked.ty.kind(),
-        nullable: checked.ty.nullable,
+        ty: checked.ty,
         cost: checked.cost,
         reads: checker.reads,
         reads_now: checker.reads_now,

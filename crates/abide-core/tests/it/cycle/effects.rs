@@ -93,3 +93,34 @@ fn an_effect_of_an_object_that_has_ended_still_ends_in_a_record() {
     );
     assert!(world.state().effects.is_empty());
 }
+
+/// Whoever takes a call knows an object by the names of its properties, not by their order.
+#[test]
+fn objects_go_out_with_their_names() {
+    let mut world = World::new(
+        r"
+fields:
+  n: { type: integer, minimum: 0, maximum: 9, default: 0 }
+  wind:
+    type: object
+    properties: { gust: { type: number }, dir: { type: number, nullable: true }, at: { type: object, properties: { z: { type: integer } } } }
+    default: { gust: 3, dir: 5, at: { z: 1 } }
+mutations:
+  open:
+    from: [rule]
+    set: { n: self.n + 1 }
+    effect:
+      interface: example:lab/valve
+      function: open
+      args: ['${self.wind}', { inner: '${self.wind.at}', list: '${[self.wind.at]}' }, 'at ${self.wind.at}']
+      valid_for: 1m
+rules: [ { name: r, when: self.n < 1, then: { mutate: open } } ]
+",
+    );
+    let wind = r#"{"at":{"z":1},"dir":5.0,"gust":3.0}"#;
+    let inner = r#"{"inner":{"z":1},"list":[{"z":1}]}"#;
+    assert_eq!(
+        world.tick(1),
+        [format!(r#"open by rule r, n = 1, effect [{wind},{inner},"at {{\"z\":1}}"]"#)]
+    );
+}

@@ -79,7 +79,7 @@ pub(crate) fn checked(base: Option<&Url>, text: &str, allowed: &[AllowedHost]) -
     }
     .map_err(|error| {
         let help = if base.is_none() { "; write it whole, or give the target a `base_url`" } else { "" };
-        format!("`{}` is no address: {error}{help}", shown(text))
+        format!("the address of the call is none: {error}{help}")
     })?;
     url.set_fragment(None);
     if !matches!(url.scheme(), "http" | "https") {
@@ -102,11 +102,6 @@ pub(crate) fn checked(base: Option<&Url>, text: &str, allowed: &[AllowedHost]) -
 /// Scheme, host and port: what may be said of an address, as the rest of it may hold secrets.
 pub(crate) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
-}
-
-/// As much of an address as may be shown where it cannot be read: its query may hold secrets.
-fn shown(text: &str) -> String {
-    text.split(['?', '#']).next().unwrap_or_default().chars().take(64).collect()
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! What a call asks for: its one argument, taken apart.
 
 use serde_json::{Map, Value};
-use ureq::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use ureq::http::header::{HeaderName, HeaderValue};
 use ureq::http::{HeaderMap, Method};
 
 /// The methods that a call may have.
 pub(crate) const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 /// What belongs to the connection or to the target, and so to no call and to no configuration.
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 12] = [
+    "accept-encoding",
     "connection",
     "content-length",
     "expect",
@@ -29,6 +30,8 @@ pub(super) struct Call {
     pub(super) url: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// What the body is, unless a header says it.
+    pub(super) kind: Option<HeaderValue>,
 }
 
 impl Call {
@@ -47,9 +50,9 @@ impl Call {
             return Err(format!("there is no method `{method}`; write one of {}", METHODS.join(", ")));
         }
         let method = method.parse().map_err(|_| "the method cannot be sent".to_owned())?;
-        let mut headers = read_headers(argument.get("headers"))?;
-        let body = read_body(argument.get("body"), &method, &mut headers)?;
-        Ok(Self { method, url: text(argument, "url")?.to_owned(), headers, body })
+        let headers = read_headers(argument.get("headers"))?;
+        let (body, kind) = read_body(argument.get("body"), &method)?;
+        Ok(Self { method, url: text(argument, "url")?.to_owned(), headers, body, kind })
     }
 }
 
@@ -85,17 +88,16 @@ fn read_headers(headers: Option<&Value>) -> Result<HeaderMap, String> {
     Ok(read)
 }
 
-fn read_body(body: Option<&Value>, method: &Method, headers: &mut HeaderMap) -> Result<Vec<u8>, String> {
+fn read_body(body: Option<&Value>, method: &Method) -> Result<(Vec<u8>, Option<HeaderValue>), String> {
     let (bytes, kind) = match body {
-        None | Some(Value::Null) => return Ok(Vec::new()),
+        None | Some(Value::Null) => return Ok((Vec::new(), None)),
         Some(_) if !takes_body(method.as_str()) => {
             return Err(format!("a request by `{method}` has no body"));
         }
         Some(Value::String(text)) => (text.clone().into_bytes(), "text/plain; charset=utf-8"),
         Some(json) => (json.to_string().into_bytes(), "application/json"),
     };
-    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
-    Ok(bytes)
+    Ok((bytes, Some(HeaderValue::from_static(kind))))
 }
 
 /// Whether a request of that method carries a body.

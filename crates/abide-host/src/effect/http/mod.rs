@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustls::crypto::ring;
-use ureq::http::header::{HeaderName, HeaderValue, LOCATION};
+use ureq::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use ureq::http::{self, HeaderMap, Method, StatusCode};
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
@@ -74,6 +74,8 @@ pub enum HeaderSource {
 pub struct Http {
     config: HttpConfig,
     headers: HeaderMap,
+    /// Whether one of the headers is from the environment.
+    has_secret: bool,
     agent: Agent,
 }
 
@@ -108,7 +110,9 @@ impl Http {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        Ok(Self { config, headers, agent: agent() })
+        let has_secret =
+            config.headers.values().any(|source| matches!(source, HeaderSource::Environment { .. }));
+        Ok(Self { config, headers, has_secret, agent: agent() })
     }
 
     fn send(&self, mut call: Call, key: &str, deadline: Instant) -> Result<serde_json::Value, CallError> {
@@ -117,6 +121,16 @@ impl Http {
             checked(self.config.base_url.as_ref(), &call.url, allowed).map_err(CallError::permanent)?;
         if let Some(name) = call.headers.keys().find(|name| self.headers.contains_key(*name)) {
             let message = format!("the header `{name}` is set by the manifest; take it out of the call");
+            return Err(CallError::permanent(message));
+        }
+        if url.scheme() == "http"
+            && self.has_secret
+            && self.config.base_url.as_ref().is_none_or(|base| base.scheme() != "http")
+        {
+            let message = format!(
+                "`{}` would get a secret of the manifest in plain text; use `https:`, or give a `base_url` with `http:`",
+                address::origin(&url)
+            );
             return Err(CallError::permanent(message));
         }
         let first = url.origin();
@@ -176,6 +190,9 @@ impl Http {
         if with_own {
             headers.extend(self.headers.clone());
         }
+        if let Some(kind) = call.kind.as_ref().filter(|_| !call.body.is_empty()) {
+            headers.entry(CONTENT_TYPE).or_insert_with(|| kind.clone());
+        }
         let key = HeaderValue::from_str(key).map_err(|error| built(error.into()))?;
         headers.insert(HeaderName::from_static("idempotency-key"), key);
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
@@ -221,7 +238,7 @@ fn redirect_method(call: &mut Call, status: StatusCode) {
     if asks {
         call.method = Method::GET;
         call.body.clear();
-        call.headers.remove(http::header::CONTENT_TYPE);
+        call.headers.remove(CONTENT_TYPE);
     }
 }
 

@@ -58,6 +58,12 @@ impl KeyValue {
                 let path = self.store.path().display();
                 CallError::permanent(format!("`{path}` is damaged: {why}; restore it from a copy"))
             }
+            StoreError::Failed(redb::Error::PreviousIo) => {
+                let path = self.store.path().display();
+                CallError::passing(format!(
+                    "`{path}` takes nothing since an earlier failure; look after the disk, then start the host again"
+                ))
+            }
             StoreError::Failed(error) => {
                 let path = self.store.path().display();
                 CallError::passing(format!("`{path}` cannot be used: {error}"))

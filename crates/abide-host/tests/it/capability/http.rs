@@ -287,3 +287,34 @@ fn a_500_is_tried_again_with_the_same_key() {
     assert_eq!(outcome.status, OutcomeStatus::Delivered { result: json!({ "status": 200, "body": true }) });
     assert_eq!(server.requests.recv().unwrap(), server.requests.recv().unwrap());
 }
+
+#[test]
+fn the_content_type_of_the_manifest_stands_and_a_call_may_have_its_own() {
+    let server = serve(vec![json_answer("200 OK", "{}"), json_answer("200 OK", "{}")]);
+    let with = |name: &str| {
+        let headers = BTreeMap::from([(name.to_owned(), HeaderSource::Text("application/cbor".to_owned()))]);
+        Http::open(HttpConfig { headers, ..config(server.address) }).unwrap()
+    };
+    let post = |headers: Value| {
+        request(json!({ "method": "POST", "url": "a", "headers": headers, "body": { "a": 1 } }))
+    };
+    with("Content-Type").call(&post(Value::Null)).unwrap();
+    assert!(server.requests.recv().unwrap().contains("content-type: application/cbor\r\n"));
+    with("X-Other").call(&post(json!({ "Content-Type": "text/csv" }))).unwrap();
+    assert!(server.requests.recv().unwrap().contains("content-type: text/csv\r\n"));
+}
+
+#[test]
+fn a_secret_goes_out_in_plain_text_only_where_the_base_does() {
+    let server = serve(vec![json_answer("200 OK", "{}")]);
+    let source = HeaderSource::Environment { variable: "PATH".to_owned(), prefix: "Bearer ".to_owned() };
+    let headers = BTreeMap::from([("Authorization".to_owned(), source)]);
+    let plain = HttpConfig { headers, ..config(server.address) };
+    let safe = HttpConfig { base_url: Some("https://api.example.com/".parse().unwrap()), ..plain.clone() };
+    let call = request(json!({ "method": "GET", "url": format!("http://{}/", server.address) }));
+    let error = Http::open(safe).unwrap().call(&call).unwrap_err();
+    assert!(error.permanent && error.message.contains("in plain text"), "{error}");
+    assert!(server.requests.try_recv().is_err());
+    Http::open(plain).unwrap().call(&call).unwrap();
+    assert!(server.requests.recv().unwrap().contains("authorization: Bearer "));
+}

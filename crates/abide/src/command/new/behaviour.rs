@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use abide_core::wit::kebab;
 use clap::ValueEnum;
 
+use super::PLACEHOLDER;
 use crate::error::CommandError;
 
 /// A language that behaviours are written in.
@@ -64,24 +66,28 @@ pub(super) fn add(
         Language::Js => (&JS, "Node.js and npm"),
         Language::Python => (&PYTHON, "Python 3.10 or later"),
     };
-    let sdk = match language {
-        Language::Rust => sdk_folder(sdk)?,
-        Language::Js | Language::Python => String::new(),
+    let sdk = match (language, sdk) {
+        (Language::Rust, sdk) => sdk_folder(sdk)?,
+        (Language::Js | Language::Python, None) => String::new(),
+        (Language::Js | Language::Python, Some(_)) => {
+            return Err(CommandError::usage("`--sdk` is for a behaviour in Rust"));
+        }
     };
     for (file, text) in files.iter_mut() {
         match file.as_str() {
-            "README.md" => *text += &README.replace(NEEDS, needs),
+            "README.md" => *text += &README.replace(NEEDS, needs).replace(PLACEHOLDER, name),
             file if file == format!("{name}.yaml") => *text += RULE,
             _ => {}
         }
     }
-    files.push((format!("{name}.test.yaml"), SCENARIOS.to_owned()));
-    let module = name.replace('-', "_");
+    files.push((format!("{name}.test.yaml"), SCENARIOS.replace(PLACEHOLDER, name)));
+    let module = kebab(name).replace('-', "_");
     files.extend(project.iter().map(|(file, text)| {
+        let text = text.replace(PLACEHOLDER, name);
         let text = match *file {
             "Cargo.toml" => text.replace(SDK, &sdk),
             "app.py" => text.replace(MODULE, &module),
-            _ => (*text).to_owned(),
+            _ => text,
         };
         (format!("behaviour/{file}"), text)
     }));

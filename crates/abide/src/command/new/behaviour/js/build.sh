@@ -2,6 +2,6 @@
 # Builds ../NAME.wasm.
 set -eu
 cd "$(dirname "$0")"
-[ -d node_modules ] || npm install --no-audit --no-fund
+[ -f node_modules/@bytecodealliance/componentize-js/package.json ] || npm install --no-audit --no-fund
 ${ABIDE:-abide} wit ../NAME.yaml -o wit
 node build.mjs
