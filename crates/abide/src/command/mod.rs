@@ -5,6 +5,7 @@ mod check;
 mod clock;
 mod completions;
 mod componentize;
+mod diff;
 mod keys;
 mod lineage;
 mod list;
@@ -70,6 +71,7 @@ pub(crate) enum Command {
     Upgrade(upgrade::Upgrade),
     Lineage(lineage::ShowLineage),
     Replay(replay::Replay),
+    Diff(diff::ShowDiff),
     Why(why::Why),
     Verify(verify::Verify),
     Clock(clock::Clock),
@@ -97,6 +99,7 @@ impl Command {
             Self::Upgrade(command) => command.run(context),
             Self::Lineage(command) => command.run(context),
             Self::Replay(command) => command.run(context),
+            Self::Diff(command) => command.run(context),
             Self::Why(command) => command.run(context),
             Self::Verify(command) => command.run(context),
             Self::Clock(command) => command.run(context),

@@ -4,6 +4,7 @@
 mod asking;
 mod behaviours;
 mod clock;
+mod comparing;
 mod example;
 mod files;
 mod live;
