@@ -1,6 +1,7 @@
 //! The composition of Abide: sources, effects, the manifest and what binds them to the core.
 
 pub mod ask;
+pub mod backtest;
 pub mod behaviour;
 pub mod clock;
 pub mod effect;

@@ -21,7 +21,7 @@ use crate::view::{Lineage, Link, View, object_json};
 
 pub use compare::differences;
 pub use diff::{Change, Diff, Part, Place, RECORDS_MAX, What, diff};
-pub(crate) use execute::spawn_problem;
+pub(crate) use execute::{is_cut, is_outside, known_schemas, spawn_problem};
 
 /// Up to where a lineage is folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

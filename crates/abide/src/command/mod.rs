@@ -1,6 +1,7 @@
 //! The commands: a file for each.
 
 mod ask;
+mod backtest;
 mod check;
 mod clock;
 mod completions;
@@ -72,6 +73,7 @@ pub(crate) enum Command {
     Lineage(lineage::ShowLineage),
     Replay(replay::Replay),
     Diff(diff::ShowDiff),
+    Backtest(backtest::ShowBacktest),
     Why(why::Why),
     Verify(verify::Verify),
     Clock(clock::Clock),
@@ -100,6 +102,7 @@ impl Command {
             Self::Lineage(command) => command.run(context),
             Self::Replay(command) => command.run(context),
             Self::Diff(command) => command.run(context),
+            Self::Backtest(command) => command.run(context),
             Self::Why(command) => command.run(context),
             Self::Verify(command) => command.run(context),
             Self::Clock(command) => command.run(context),

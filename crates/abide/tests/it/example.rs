@@ -46,6 +46,7 @@ fn a_spring_of_real_weather() {
     for id in ["ewr", "jfk", "lga"] {
         sandbox.abide(&["replay", id, "--execute"]).yes();
     }
+    crate::backtesting::of_the_example(&sandbox, &example());
     let why = sandbox.abide(&["why", "ewr.burner"]).yes().out;
     assert!(why.contains("observe_temperature") && why.contains("rule"), "{why}");
     sandbox.abide(&["verify"]).yes();

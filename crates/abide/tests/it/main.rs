@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod asking;
+mod backtesting;
 mod behaviours;
 mod clock;
 mod comparing;
