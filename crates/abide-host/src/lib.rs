@@ -11,6 +11,7 @@ pub mod host;
 pub mod keys;
 pub mod local;
 pub mod manifest;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod source;

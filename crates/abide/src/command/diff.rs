@@ -4,6 +4,7 @@ use abide_host::history::{self, At, Diff, Part, What};
 use clap::Args;
 
 use super::ask;
+use super::lineage::cut;
 use super::replay::place;
 use super::show::value_text;
 use crate::context::Context;
@@ -82,7 +83,7 @@ fn tell_changes(out: &mut Output, part: &Part) -> Result<(), CommandError> {
         out.line(line)?;
     }
     for change in part.changes.iter().skip(skipped) {
-        out.line(format_args!("  {:>6}  {}  {}", change.seq, change.time, change.cause))?;
+        out.line(format_args!("  {:>6}  {}  {}", change.seq, change.time, cut(change.cause.clone())))?;
     }
     if part.changes.is_empty() {
         // A level moves with time, too.

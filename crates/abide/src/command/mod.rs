@@ -15,6 +15,7 @@ mod new;
 mod observe;
 mod operate;
 mod replay;
+mod report;
 mod run;
 mod schema;
 mod show;
@@ -76,6 +77,7 @@ pub(crate) enum Command {
     Backtest(backtest::ShowBacktest),
     Why(why::Why),
     Verify(verify::Verify),
+    Report(report::WriteReport),
     Clock(clock::Clock),
     Keys(keys::ShowKeys),
     Completions(completions::Completions),
@@ -105,6 +107,7 @@ impl Command {
             Self::Backtest(command) => command.run(context),
             Self::Why(command) => command.run(context),
             Self::Verify(command) => command.run(context),
+            Self::Report(command) => command.run(context),
             Self::Clock(command) => command.run(context),
             Self::Keys(command) => command.run(context),
             Self::Completions(command) => command.run(context),

@@ -11,5 +11,6 @@ mod files;
 mod live;
 mod mistakes;
 mod reading;
+mod reporting;
 mod resuming;
 mod support;
