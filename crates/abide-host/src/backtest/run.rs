@@ -91,8 +91,10 @@ struct Run<'a> {
     simulated: Vec<Outcome>,
     /// Ids of children, in the order in which they were made: the recorded ones, and those of this run.
     children: (Vec<Arc<str>>, Vec<Arc<str>>),
-    /// The schemas that children may have, each from its tick on; not yet known, and known.
-    schemas: (std::vec::IntoIter<(u64, Known)>, BTreeMap<Arc<str>, Known>),
+    /// The schemas that children may have, by name.
+    schemas: BTreeMap<Arc<str>, Known>,
+    /// Those that are not known yet, each with the tick from which on it is.
+    to_come: std::vec::IntoIter<(u64, Known)>,
 }
 
 impl<'a> Run<'a> {
@@ -137,7 +139,8 @@ impl<'a> Run<'a> {
             due: None,
             simulated: Vec::new(),
             children: (Vec::new(), Vec::new()),
-            schemas: (known_schemas(view)?.into_iter(), BTreeMap::new()),
+            schemas: BTreeMap::new(),
+            to_come: known_schemas(view)?.into_iter(),
         })
     }
 
@@ -183,7 +186,7 @@ impl<'a> Run<'a> {
     fn reset(&mut self, clock: Clock, since: Timestamp) {
         if self.object.state.minds_the_clock(&self.object.schema, since) {
             self.frame.clear(clock);
-            let world = World { schemas: &self.schemas.1, guest: self.rules.guest };
+            let world = World { schemas: &self.schemas, guest: self.rules.guest };
             let mut cycle = Cycle::new(&mut self.object, clock, world, &mut self.frame);
             cycle.take_as_recorded(Event::Clock { since, signature: None });
             self.hot = true;
@@ -195,7 +198,7 @@ impl<'a> Run<'a> {
     fn turn(&mut self, clock: Clock, inputs: Vec<Fed>) {
         self.clock = clock;
         self.frame.clear(clock);
-        let world = World { schemas: &self.schemas.1, guest: self.rules.guest };
+        let world = World { schemas: &self.schemas, guest: self.rules.guest };
         let mut cycle = Cycle::new(&mut self.object, clock, world, &mut self.frame);
         // A pause comes before everything else.
         let (pauses, inputs): (Vec<_>, Vec<_>) =
@@ -262,11 +265,11 @@ impl<'a> Run<'a> {
 
     /// Takes up the schemas that were known by a tick.
     fn learn(&mut self, tick: u64) {
-        let (next, known) = &mut self.schemas;
-        while let Some((from, _)) = next.as_slice().first()
+        while let Some((from, _)) = self.to_come.as_slice().first()
             && *from <= tick
         {
-            known.extend(next.next().map(|(_, one)| (Arc::clone(&one.0.name), one)));
+            let known = self.to_come.next();
+            self.schemas.extend(known.map(|(_, known)| (Arc::clone(&known.0.name), known)));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use abide_core::clock::Clock;
 use abide_core::record::{Event, HOST};
 use abide_core::time::{Span, Timestamp};
-use abide_store::{Position, ReadError};
+use abide_store::Position;
 
 use crate::host::HostError;
 use crate::view::View;
@@ -30,7 +30,7 @@ impl Ticks {
         let mut all: Vec<Clock> = Vec::new();
         let mut size = 0;
         for frame in view.reader().frames(Position::START) {
-            let frame = frame.map_err(ReadError::from)?;
+            let frame = frame?;
             size += u64::try_from(frame.records().count()).unwrap_or(u64::MAX);
             if size > view.shown() {
                 break;
