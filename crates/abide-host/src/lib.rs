@@ -1,6 +1,7 @@
 //! The composition of Abide: sources, effects, the manifest and what binds them to the core.
 
 pub mod ask;
+pub mod backtest;
 pub mod behaviour;
 pub mod bundle;
 pub mod clock;
@@ -11,6 +12,7 @@ pub mod host;
 pub mod keys;
 pub mod local;
 pub mod manifest;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod source;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use abide_host::HostError;
 use abide_host::ask::AskError;
+use abide_host::backtest::BacktestError;
 use abide_host::behaviour::BehaviourError;
 use abide_host::bundle::ExportError;
 use abide_host::history::ReplayError;
@@ -187,6 +188,15 @@ impl From<ReplayError> for CommandError {
         match error {
             ReplayError::Host(error) => error.into(),
             ReplayError::Seq { .. } | ReplayError::Time { .. } => Self::usage(error.to_string()),
+        }
+    }
+}
+
+impl From<BacktestError> for CommandError {
+    fn from(error: BacktestError) -> Self {
+        match error {
+            BacktestError::Host(error) => error.into(),
+            BacktestError::Begin { .. } | BacktestError::Turns { .. } => Self::refused(error.to_string()),
         }
     }
 }

@@ -320,7 +320,7 @@ fn feed(cycle: &mut Cycle<'_>, record: &Record) -> bool {
     true
 }
 
-fn is_outside(caller: &Caller) -> bool {
+pub(crate) fn is_outside(caller: &Caller) -> bool {
     matches!(caller, Caller::Observation(_) | Caller::Operator(_) | Caller::Component(_) | Caller::Parent(_))
 }
 
@@ -368,7 +368,7 @@ fn feed_denied(cycle: &mut Cycle<'_>, denied: &Denied, now: Timestamp) {
 }
 
 /// Whether an argument of a denial was cut short: see `denial` in `docs/formats/lineage.md`.
-fn is_cut(value: &Value) -> bool {
+pub(crate) fn is_cut(value: &Value) -> bool {
     matches!(value, Value::Str(text) if text.ends_with('…') && text.chars().count() > admission::EXCERPT_MAX)
 }
 
@@ -388,7 +388,7 @@ fn spawns(schema: &Schema) -> bool {
 }
 
 /// The schemas of a log, and the tick from which on each is known.
-fn known_schemas(view: &View) -> Result<Vec<(u64, Known)>, HostError> {
+pub(crate) fn known_schemas(view: &View) -> Result<Vec<(u64, Known)>, HostError> {
     let mut known = Vec::new();
     for link in view.records(view.lineage(abide_core::record::HOST)?)? {
         let (record, _) = link?;

@@ -2,9 +2,10 @@
 //!
 //! [`replay`] folds. The state that comes out is the state: there is nothing beside it that could disagree. With `execute`
 //! it also runs every tick that left a record once more, on a copy of the object as it stood before, and holds the records
-//! that come out against those of the lineage, byte for byte.
+//! that come out against those of the lineage, byte for byte. [`fn@diff`] holds an object at two places against each other.
 
 mod compare;
+mod diff;
 mod execute;
 
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use crate::host::HostError;
 use crate::view::{Lineage, Link, View, object_json};
 
 pub use compare::differences;
-pub(crate) use execute::spawn_problem;
+pub use diff::{Change, Diff, Part, Place, RECORDS_MAX, What, diff};
+pub(crate) use execute::{is_cut, is_outside, known_schemas, spawn_problem};
 
 /// Up to where a lineage is folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,6 +18,7 @@ use abide_core::value::Value;
 use serde_json::{Map, Value as Json};
 
 pub use load::load;
+pub(crate) use play::{line, same};
 
 /// Most scenarios of a document.
 pub const SCENARIOS_MAX: usize = 1_000;

@@ -217,7 +217,8 @@ fn pair(same: bool, expected: &str, found: &str) -> Vec<String> {
     if same { vec![format!("  {found}")] } else { vec![format!("- {expected}"), format!("+ {found}")] }
 }
 
-fn line(what: &str, parts: &Map<String, Json>) -> String {
+/// Something that was done, on a line.
+pub(crate) fn line(what: &str, parts: &Map<String, Json>) -> String {
     let shown: Vec<String> = parts.iter().map(|(name, value)| format!("{name}={value}")).collect();
     if shown.is_empty() { what.to_owned() } else { format!("{what} {}", shown.join(" ")) }
 }
@@ -233,7 +234,7 @@ impl Expected {
 }
 
 /// Equality of JSON where a number is its value: 1 is 1.0.
-fn same(a: &Json, b: &Json) -> bool {
+pub(crate) fn same(a: &Json, b: &Json) -> bool {
     match (a, b) {
         (Json::Number(a), Json::Number(b)) => a == b || a.as_f64().is_some_and(|a| b.as_f64() == Some(a)),
         (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),

@@ -26,6 +26,6 @@ fn they_are_told_apart() {
         actions: ActionsB::None,
         default: DefaultB::X,
     };
-    assert_eq!(Behaviour::gen_b(Cycle::at(0), memory.clone()), Ok(vec![Step::gen_(2)]));
+    assert_eq!(Behaviour::gen_b(Cycle::at(0), memory), Ok(vec![Step::gen_(2)]));
     assert_eq!(Behaviour::log_b(Cycle::at(0), memory), Ok(vec![Step::Terminate]));
 }

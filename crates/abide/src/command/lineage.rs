@@ -95,7 +95,7 @@ fn tell(out: &mut Output, (record, hash): &Link, schema: Option<&Schema>) -> Res
 }
 
 /// One line for a record; the whole of it is in its JSON.
-fn cut(what: String) -> String {
+pub(super) fn cut(what: String) -> String {
     if what.chars().count() <= WORDS_MAX {
         return what;
     }

@@ -1,10 +1,12 @@
 //! The commands: a file for each.
 
 mod ask;
+mod backtest;
 mod check;
 mod clock;
 mod completions;
 mod componentize;
+mod diff;
 mod export;
 mod keys;
 mod lineage;
@@ -14,6 +16,7 @@ mod new;
 mod observe;
 mod operate;
 mod replay;
+mod report;
 mod run;
 mod schema;
 mod show;
@@ -71,10 +74,13 @@ pub(crate) enum Command {
     Upgrade(upgrade::Upgrade),
     Lineage(lineage::ShowLineage),
     Replay(replay::Replay),
+    Diff(diff::ShowDiff),
+    Backtest(backtest::ShowBacktest),
     Why(why::Why),
     Verify(verify::Verify),
     Export(export::Export),
     Checkpoint(export::Checkpoint),
+    Report(report::WriteReport),
     Clock(clock::Clock),
     Keys(keys::ShowKeys),
     Completions(completions::Completions),
@@ -100,10 +106,13 @@ impl Command {
             Self::Upgrade(command) => command.run(context),
             Self::Lineage(command) => command.run(context),
             Self::Replay(command) => command.run(context),
+            Self::Diff(command) => command.run(context),
+            Self::Backtest(command) => command.run(context),
             Self::Why(command) => command.run(context),
             Self::Verify(command) => command.run(context),
             Self::Export(command) => command.run(context),
             Self::Checkpoint(command) => command.run(context),
+            Self::Report(command) => command.run(context),
             Self::Clock(command) => command.run(context),
             Self::Keys(command) => command.run(context),
             Self::Completions(command) => command.run(context),

@@ -73,7 +73,8 @@ impl Replay {
     }
 }
 
-fn place(text: &str) -> Result<At, String> {
+/// A place of a lineage: a record's number, or a time.
+pub(super) fn place(text: &str) -> Result<At, String> {
     if let Ok(seq) = text.parse() {
         return Ok(At::Seq(seq));
     }

@@ -71,6 +71,11 @@ pub(super) fn schema_of(named: &str, context: &mut Context) -> Result<Option<Arc
     Ok(Some(Arc::clone(&ask::object(&view, named)?.schema)))
 }
 
+/// The schema of a file that is named as one; none where it has errors, which are told.
+pub(super) fn load_file(path: &Path, context: &mut Context) -> Result<Option<Arc<Schema>>, CommandError> {
+    load(&Written::read(path)?, context)
+}
+
 /// The schema of a file; none where it has errors, which are told.
 fn load(written: &Written, context: &mut Context) -> Result<Option<Arc<Schema>>, CommandError> {
     if written.kind() == Kind::Manifest {

@@ -46,6 +46,12 @@ fn a_spring_of_real_weather() {
     for id in ["ewr", "jfk", "lga"] {
         sandbox.abide(&["replay", id, "--execute"]).yes();
     }
+    let report = sandbox.abide(&["report", "--all", "-o", "report.html", "--json"]).yes().json();
+    for object in report["objects"].as_array().unwrap() {
+        assert!((2..=500).contains(&object["slope"].as_array().unwrap().len()), "{object}");
+    }
+    assert_eq!(sandbox.read("report.html").matches("<svg").count(), 3);
+    crate::backtesting::of_the_example(&sandbox, &example());
     let why = sandbox.abide(&["why", "ewr.burner"]).yes().out;
     assert!(why.contains("observe_temperature") && why.contains("rule"), "{why}");
     sandbox.abide(&["verify"]).yes();

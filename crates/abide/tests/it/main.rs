@@ -2,14 +2,17 @@
 #![cfg(test)]
 
 mod asking;
+mod backtesting;
 mod behaviours;
 mod bundles;
 mod clock;
+mod comparing;
 mod example;
 mod files;
 mod live;
 mod mistakes;
 mod reading;
+mod reporting;
 mod resuming;
 mod support;
 mod tls;

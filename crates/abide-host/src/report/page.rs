@@ -1,0 +1,199 @@
+//! The page: HTML with its style within, and nothing from elsewhere.
+//!
+//! INVARIANT: what came out of the log is only ever spliced by `(…)`, which escapes it; the one exception is the style.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde_json::Value as Json;
+
+use super::plot::svg;
+use super::{ObjectReport, ROWS_MAX, Report, Rows};
+use crate::verify::Verified;
+
+const STYLE: &str = "\
+body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}\
+h1,h2,h3{line-height:1.2}h2{margin-top:3rem;border-top:2px solid #d0d7de;padding-top:1.5rem}\
+table{border-collapse:collapse;margin:.5rem 0;width:100%}td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0;\
+border-bottom:1px solid #d8dee4;overflow-wrap:anywhere}th{font-weight:600}.n{text-align:right;white-space:nowrap}\
+.t{white-space:nowrap}code,.h{font:13px ui-monospace,monospace;overflow-wrap:anywhere}.note{color:#57606a}\
+.yes{color:#116329}.no{color:#a40e26}svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#57606a}\
+.axis{stroke:#afb8c1}.level{fill:none;stroke:#0969da;stroke-width:1.5}.bound{fill:none;stroke:#a40e26;stroke-dasharray:6 4}\
+@media print{h2{break-before:page}}";
+
+impl Report {
+    /// The page as HTML.
+    #[must_use]
+    pub fn to_html(&self) -> String {
+        let ids: Vec<&str> = self.objects.iter().map(|object| text(&object.shown, "/id")).collect();
+        let title = match ids.as_slice() {
+            [only] => format!("Report on {only}"),
+            several => format!("Report on {} objects", several.len()),
+        };
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    title { (title) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    h1 { (title) }
+                    p { "Host " span.h { (self.host) } ", as of " (self.time) "." }
+                    (verdict(&self.verified))
+                    @if ids.len() > 1 {
+                        table {
+                            tr { th { "Object" } th { "Schema" } th { "Status" } th.n { "Records" } }
+                            @for (n, object) in self.objects.iter().enumerate() { (listed(n, object)) }
+                        }
+                    }
+                    @for (n, object) in self.objects.iter().enumerate() { (section(n, object)) }
+                }
+            }
+        };
+        page.into_string()
+    }
+}
+
+fn verdict(verified: &Verified) -> Markup {
+    let left_out = verified.problems.len().saturating_sub(ROWS_MAX);
+    let more = verified.problems_more.saturating_add(u64::try_from(left_out).unwrap_or(u64::MAX));
+    html! {
+        @if verified.is_verified() {
+            p.yes { strong { "Verified" } ": the whole log is what this host wrote, and the law of every schema was kept." }
+        } @else {
+            p.no { strong { "Not verified" } ": the log is not what its host wrote." }
+            ul { @for problem in verified.problems.iter().take(ROWS_MAX) { li { (problem.to_string()) } } }
+            @if more > 0 { p.note { "and " (more) " more: `abide verify` names them." } }
+        }
+        p.note {
+            (verified.records) " records of " (verified.objects) " objects"
+            @if let Some((size, root)) = verified.head { ", head of size " (size) ": " span.h { (root) } }
+        }
+    }
+}
+
+fn listed(n: usize, object: &ObjectReport) -> Markup {
+    html! {
+        tr {
+            td { a href=(format!("#object-{n}")) { (text(&object.shown, "/id")) } }
+            td { (text(&object.shown, "/schema/name")) " " (text(&object.shown, "/schema/version")) }
+            td { (text(&object.shown, "/status")) }
+            td.n { (number(&object.shown, "/lineage/length")) }
+        }
+    }
+}
+
+fn section(n: usize, object: &ObjectReport) -> Markup {
+    let shown = &object.shown;
+    html! {
+        h2 id=(format!("object-{n}")) { (text(shown, "/id")) }
+        @if let Some(intent) = shown.get("intent").and_then(Json::as_str) { p { (intent) } }
+        (identity(shown))
+        h3 { "In force" }
+        table {
+            tr { th.n { "Record" } th { "Since" } th { "Schema" } th { "Digest" } th { "Behaviour" } }
+            @for version in &object.versions {
+                tr {
+                    td.n { (version.seq) } td.t { (version.time) } td { (version.schema) }
+                    td.h { (version.digest) } td.h { (version.behaviour.as_deref().unwrap_or("none")) }
+                }
+            }
+        }
+        h3 { "Memory" }
+        table {
+            @for (name, value) in shown.get("memory").and_then(Json::as_object).into_iter().flatten() {
+                tr { th { (name) } td { (plain(value)) } }
+            }
+        }
+        h3 { "Decisions" }
+        @if object.decisions.is_empty() { p.note { "None." } } @else {
+            table {
+                tr { th { "What" } th { "By" } th.n { "Count" } th { "Last" } }
+                @for ((what, by), (count, last)) in &object.decisions {
+                    tr { td { (what) } td { (by) } td.n { (count) } td.t { (last) } }
+                }
+            }
+        }
+        h3 { "Operators' overrides" }
+        (rows(&object.overrides, false))
+        h3 { "Denials" }
+        @if object.denials.is_empty() { p.note { "None." } } @else {
+            table {
+                tr { th { "Check" } th.n { "Recorded" } th.n { "Counted" } th { "The last said" } }
+                @for (code, (recorded, counted, last)) in &object.denials {
+                    tr { td { (code) } td.n { (recorded) } td.n { (counted) } td { (last) } }
+                }
+            }
+        }
+        h3 { "Gaps in time" }
+        p.note { "The longest times without a record." }
+        table {
+            tr { th.n { "After record" } th { "From" } th { "For" } }
+            @for gap in &object.gaps { tr { td.n { (gap.seq) } td.t { (gap.from) } td { (gap.span) } } }
+        }
+        p.note { "Pauses of the host, and resets of its clock:" }
+        (rows(&object.pauses, false))
+        h3 { "Slope" }
+        @if object.slope.is_empty() { p.note { "It has no bound." } } @else {
+            (svg(&object.slope))
+            p.note { "The level over time; dashed, the bound." }
+        }
+        h3 { "Last decisions" }
+        (rows(&object.last, true))
+    }
+}
+
+fn identity(shown: &Json) -> Markup {
+    let labels = shown.get("context").and_then(Json::as_object);
+    let operators = shown.pointer("/policy/operators").and_then(Json::as_array);
+    html! {
+        table {
+            tr { th { "Status" } td { (text(shown, "/status")) } }
+            @for (label, value) in labels.into_iter().flatten() { tr { th { (label) } td { (plain(value)) } } }
+            @if let Some(parent) = shown.get("parent").and_then(Json::as_str) { tr { th { "Parent" } td.h { (parent) } } }
+            @for operator in operators.into_iter().flatten() {
+                tr { th { "Operator" } td { (text(operator, "/name")) " " span.h { (text(operator, "/key")) } } }
+            }
+            tr { th { "Genesis" } td.h { (text(shown, "/lineage/genesis")) } }
+            tr { th { "Head" } td.h { (text(shown, "/lineage/head")) } }
+            tr { th { "Records" } td { (number(shown, "/lineage/length")) } }
+            tr { th { "Last change" } td { (text(shown, "/changed_at")) } }
+        }
+    }
+}
+
+fn rows(rows: &Rows, cause: bool) -> Markup {
+    html! {
+        @if rows.rows.is_empty() { p.note { "None." } } @else {
+            @if rows.left_out() > 0 {
+                p.note { "The last " (rows.rows.len()) " of " (rows.total) "; `abide lineage` shows all." }
+            }
+            table {
+                tr { th.n { "Record" } th { "Time" } th { "What" } @if cause { th { "Cause" } } }
+                @for row in &rows.rows {
+                    tr {
+                        td.n { (row.seq) } td.t { (row.time) } td { (row.what) }
+                        @if cause { td { (row.cause) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn text<'j>(json: &'j Json, pointer: &str) -> &'j str {
+    json.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
+}
+
+fn number(json: &Json, pointer: &str) -> u64 {
+    json.pointer(pointer).and_then(Json::as_u64).unwrap_or_default()
+}
+
+/// A value for a cell: texts without quotes, and what is long cut short.
+fn plain(value: &Json) -> String {
+    const MOST: usize = 400;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if text.chars().count() <= MOST { text } else { text.chars().take(MOST - 1).chain(['…']).collect() }
+}
