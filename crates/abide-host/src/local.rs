@@ -341,6 +341,10 @@ fn accept(listener: &UnixListener, calls: &Sender<Call>) {
     let open = Arc::new(AtomicUsize::new(0));
     let calls = Arc::new(Mutex::new(calls.clone()));
     for stream in listener.incoming().flatten() {
+        if !is_of_this_user(&stream) {
+            let _ = (&stream).write_all(b"{\"error\":\"the host belongs to another user\"}\n");
+            continue;
+        }
         if open.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS_MAX {
             open.fetch_sub(1, Ordering::Relaxed);
             let _ = (&stream).write_all(b"{\"error\":\"too many requests at once; ask again\"}\n");
@@ -356,6 +360,13 @@ fn accept(listener: &UnixListener, calls: &Sender<Call>) {
             open.fetch_sub(1, Ordering::Relaxed);
         });
     }
+}
+
+/// Whether whoever connected runs as this user, or as root: also where the socket's mode was changed. Where the system
+/// does not tell, nobody is.
+fn is_of_this_user(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid();
+    rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == own || peer.uid.is_root())
 }
 
 fn serve(stream: &UnixStream, calls: &Sender<Call>) -> io::Result<()> {

@@ -71,3 +71,39 @@ fn lines_from_standard_input_are_taken_as_they_come() {
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("skipped `gauge` line 3"), "{said}");
 }
+
+/// Also where someone opened the folder and the socket to all. Only root can try to be another user.
+#[test]
+fn another_users_process_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+
+    const NOBODY: u32 = 65534;
+    // Of the system's Perl, which every user can run.
+    const ASK: &str = "socket(S, PF_UNIX, SOCK_STREAM, 0) or die; connect(S, sockaddr_un($ARGV[0])) or die; \
+        syswrite(S, qq({\"op\":\"status\"}\\n)); print <S>";
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("lamp.yaml", LAMP);
+    let host = sandbox.start(&["run", "lamp.yaml", "--tick", "5ms", "--json"]);
+    host.wait_for("\"tick\"");
+    let socket = sandbox.store("lamp").join("host.sock");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&socket), mode(socket.parent().unwrap())), (0o600, 0o700));
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o666)).unwrap();
+    for folder in socket.ancestors().skip(1).take_while(|folder| folder.starts_with(sandbox.path(""))) {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let ask = |uid: Option<u32>| {
+        let mut perl = std::process::Command::new("/usr/bin/perl");
+        perl.args(["-MSocket", "-e", ASK]).arg(&socket).env_clear();
+        if let Some(uid) = uid {
+            perl.uid(uid);
+        }
+        String::from_utf8(perl.output().unwrap().stdout).unwrap()
+    };
+    assert!(ask(None).contains("records"), "{}", ask(None));
+    assert_eq!(ask(Some(NOBODY)).trim(), r#"{"error":"the host belongs to another user"}"#);
+}
