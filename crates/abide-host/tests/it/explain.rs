@@ -1,5 +1,6 @@
 //! What is told of a host by its log alone: views, replays, explanations, verification.
 
+mod backtest;
 mod history;
 mod law;
 mod reset;
