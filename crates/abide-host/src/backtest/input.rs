@@ -106,6 +106,15 @@ impl Translator<'_> {
         fed
     }
 
+    /// Whether a record is anything but the denial of a request that cannot be asked again.
+    pub(super) fn is_asked_again(&self, record: &Record) -> bool {
+        let Event::Denial(denied) = &record.event else { return true };
+        let was = denied.mutation.and_then(|ix| self.from.mutations.get(usize::from(ix.0)));
+        !is_outside(&denied.caller)
+            || was.is_some_and(|was| self.to.mutation(&was.name).is_some())
+                && !denied.args.iter().any(|(_, value)| is_cut(value))
+    }
+
     fn effect(&self, mutation: MutationIx) -> Option<Arc<str>> {
         let effect = self.from.mutations.get(usize::from(mutation.0))?.effect.as_ref()?;
         Some(format!("{}.{}", effect.interface, effect.function).into())

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use abide_core::clock::Clock;
 use abide_core::cycle::{Cycle, Input, World, check_first_values, due_after};
 use abide_core::frame::Frame;
+use abide_core::guest::NoGuest;
 use abide_core::object::Object;
 use abide_core::record::decode::decode;
-use abide_core::record::{Event, Genesis, Hash, Mutated, Outcome, OutcomeStatus};
+use abide_core::record::{Counted, Event, Genesis, Hash, Mutated, Outcome, OutcomeStatus, Record};
 use abide_core::slope::Allotment;
 use abide_core::time::Timestamp;
 
@@ -50,15 +52,16 @@ pub fn backtest(
     for clock in ticks.after(record.tick) {
         run.turns_before(clock, ticks)?;
         let of_tick = of_tick(&mut links, clock.tick)?;
-        recorded.extend(
-            of_tick.iter().filter_map(|(record, hash)| {
-                Decision::of(record, *hash, &live.schema, view.engine().schemas())
-            }),
-        );
+        // What cannot be asked again is a remark, and no difference.
+        let again = of_tick.iter().filter(|(record, _)| run.translator.is_asked_again(record));
+        let schemas = view.engine().schemas();
+        recorded
+            .extend(again.filter_map(|(record, hash)| Decision::of(record, *hash, &live.schema, schemas)));
         match ticks.reset(clock.tick) {
             Some(since) => run.reset(clock, since),
             None => run.tick(clock, &of_tick),
         }
+        of_tick.iter().for_each(|(record, hash)| run.recorded.fold(record, *hash));
     }
     out.remarks = run.translator.remarks;
     compare(&mut out, recorded, run.decisions);
@@ -75,11 +78,33 @@ fn of_tick(links: &mut Peekable<Records<'_>>, tick: u64) -> Result<Vec<Link>, Ho
     Ok(all)
 }
 
+/// When denials of an object's own doing were counted, as far as that is recorded.
+fn counted_at(view: &View, live: &Object) -> Result<BTreeSet<Timestamp>, HostError> {
+    let mut all = BTreeSet::new();
+    let mut take = |counted: &[Counted]| {
+        for one in counted {
+            all.extend(&one.own);
+            all.extend(one.chosen.iter().map(|(_, at, _)| *at));
+        }
+    };
+    for link in view.records(Lineage::of(live))? {
+        if let (Record { event: Event::Denials(counted), .. }, _) = link? {
+            take(&counted);
+        }
+    }
+    take(&live.state.pending);
+    Ok(all)
+}
+
 struct Run<'a> {
     view: &'a View,
     rules: &'a Rules<'a>,
     translator: Translator<'a>,
     object: Object,
+    /// Ticks that are known only by the denials that were counted in them.
+    counted: BTreeSet<Timestamp>,
+    /// The object as it stood by its records.
+    recorded: Object,
     frame: Frame,
     decisions: Vec<Decision>,
     /// The last tick that the object could have had a turn in.
@@ -114,6 +139,8 @@ impl<'a> Run<'a> {
                 "the schema has acts: name their component with `--behaviour FILE`".to_owned(),
             ));
         }
+        let recorded =
+            Object::bound(Arc::clone(&live.id), live.number, Arc::clone(&live.schema), genesis, hash, at);
         let mut translator = Translator {
             from: &live.schema,
             to: schema,
@@ -132,6 +159,8 @@ impl<'a> Run<'a> {
             rules,
             translator,
             object,
+            counted: counted_at(view, live)?,
+            recorded,
             frame: Frame::new(Arc::clone(&view.engine().host().identity)),
             decisions: Vec::new(),
             clock: Clock { tick: 0, time: at },
@@ -147,18 +176,42 @@ impl<'a> Run<'a> {
     /// The turns that are due before a recorded tick.
     fn turns_before(&mut self, next: Clock, ticks: &Ticks) -> Result<(), BacktestError> {
         let at = self.clock.time;
-        let until = ticks.reset(next.tick).unwrap_or(next.time);
+        let end = ticks.reset(next.tick).unwrap_or(next.time);
+        let until = if self.view.engine().host().replayed {
+            end
+        } else {
+            // In real time, what is due has its turn in the tick that comes next.
+            self.silent_from(Timestamp(end.0.saturating_sub(ticks.grace().0)))
+        };
         for _ in 0..TURNS_MAX {
-            match self.due {
-                // In real time, what was due had its turn in the tick that came next.
-                Some(due) if due.saturating_add(ticks.grace()) < until => {
-                    let clock = Clock { tick: self.clock.tick, time: due };
-                    self.turn(clock, Vec::new());
-                }
-                _ => return Ok(()),
-            }
+            let now = self.clock.time;
+            let counted = self.counted.range((Bound::Excluded(now), Bound::Unbounded)).next().copied();
+            let counted = counted.filter(|at| *at < end);
+            let due = self.due.filter(|due| *due < until);
+            let Some(time) = due.into_iter().chain(counted).min() else { return Ok(()) };
+            self.turn(Clock { tick: self.clock.tick, time }, Vec::new());
         }
         Err(BacktestError::Turns { object: Arc::clone(&self.object.id), at })
+    }
+
+    /// Of a host in real time: from when on, before `until`, it did not tick, for it was stopped or busy. What was due then
+    /// by the recorded rules would have left a record, and there is none.
+    fn silent_from(&self, until: Timestamp) -> Timestamp {
+        let (mut object, mut now) = (self.recorded.clone(), self.clock.time);
+        let mut frame = Frame::new(Arc::clone(&self.frame.host));
+        for _ in 0..TURNS_MAX {
+            let Some(due) = due_after(&object, now).filter(|due| *due < until) else { return until };
+            let clock = Clock { tick: self.clock.tick, time: due };
+            frame.clear(clock);
+            // That a rule which acts was chosen is in a record, whatever its act comes to.
+            let world = World { schemas: &self.schemas, guest: &NoGuest };
+            let _ = Cycle::new(&mut object, clock, world, &mut frame).run();
+            if !frame.is_empty() {
+                return due;
+            }
+            now = due;
+        }
+        until
     }
 
     /// A recorded tick, of which the object has these records.

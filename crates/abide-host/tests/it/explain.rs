@@ -1,5 +1,6 @@
 //! What is told of a host by its log alone: views, replays, explanations, verification.
 
+mod backtest;
 mod bundle;
 mod history;
 mod law;

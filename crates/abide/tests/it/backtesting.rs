@@ -21,6 +21,10 @@ pub(crate) fn of_the_example(sandbox: &Sandbox, example: &str) {
         assert_eq!(object["decisions"]["same"], object["decisions"]["recorded"]);
         assert_eq!(object["decisions"]["same"], object["decisions"]["new"]);
     }
+    // The component that is in force, named anew, with the named values that it has.
+    let component = Path::new(example).join("frost_guard.wasm");
+    let named = ["--schema", schema.to_str().unwrap(), "--behaviour", component.to_str().unwrap()];
+    sandbox.abide(&[&["backtest", "ewr"], named.as_slice()].concat()).yes();
     let text = std::fs::read_to_string(schema).unwrap();
     sandbox.write("colder.yaml", &text.replace("self.light_below + 1.0", "self.light_below + 3.0"));
     let ran = sandbox.abide(&["backtest", "ewr", "--schema", "colder.yaml"]);
