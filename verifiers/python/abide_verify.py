@@ -448,7 +448,7 @@ def section(parent, name):
 class Schema:
     def __init__(self, canonical):
         document = decode(canonical)
-        need(type(document) is dict, "a schema is no map")
+        need(type(document) is dict and document.get("schema") == "abide/v1", "a schema is no map, or of another version")
         self.fields, self.mutations = section(document, "fields"), section(document, "mutations")
         for mutation in self.mutations.values():
             need(type(mutation) is dict and list_of(text)(mutation.get("from")), "a mutation of a schema is malformed")
@@ -456,9 +456,12 @@ class Schema:
             section(mutation, "set")
         rules = document.get("rules", [])
         need(type(rules) is list and all(type(rule) is dict and text(rule.get("name")) for rule in rules), "rules of a schema are malformed")
-        self.rules = {rule["name"] for rule in rules}
-        self.has_acts = any("act" in section(rule, "then") for rule in rules if rule.get("then") != "retry" and rule.get("then") != "terminate")
+        # A step is a map with one of `mutate`, `act`, `spawn` and `sleep`, or a text.
+        self.rules = {rule["name"]: rule["then"] if type(rule.get("then")) is dict else {} for rule in rules}
+        self.has_acts = any("act" in step for step in self.rules.values())
+        self.safe_mutation = section(document, "safe_state").get("mutate")
         slope = section(document, "trust_slope")
+        self.has_quarantine = "quarantine" in slope
         self.budget = millionths(slope["budget"]) if "budget" in slope else None
         self.amount, self.per = 0, 1
         if "refill" in slope:
@@ -506,6 +509,8 @@ class Bucket:
 
     def __init__(self, schema, allotment, time):
         self.time, self.remainder = time, 0
+        # What an end gives back: all that was given, without what children still have.
+        self.held = list(allotment or (0, 0, 0, 0))
         self.capacity, self.amount, self.per = schema.budget, schema.amount, schema.per
         self.level = self.capacity
         if allotment is not None:
@@ -537,14 +542,18 @@ class Bucket:
 
     def give_away(self, allotment):
         if not self.bounded:
+            need(allotment is None, "a child is given a part of a slope that has no bound")
             return
+        need(allotment is not None, "a child is given no part of the slope")
         budget, level, amount, per = allotment
         need(budget <= self.capacity, "a child is given more budget than there is")
-        need(amount == 0 or per == self.per and amount <= self.amount, "a child is given more refill than there is")
+        need(per == self.per and amount <= self.amount, "a child is given more refill than there is")
         need(level == min(budget, self.level), "the level of a child is not the lesser of its budget and its parent's level")
         self.capacity -= budget
         self.amount -= amount
         self.level = min(self.level - level, self.capacity)
+        self.held[0] -= budget
+        self.held[2] -= amount
 
     def take_back(self, allotment):
         if not self.bounded:
@@ -553,6 +562,11 @@ class Bucket:
         self.capacity += budget
         self.amount += amount
         self.level = min(self.level + level, self.capacity)
+        self.held[0] += budget
+        self.held[2] += amount
+
+    def left_at_end(self, allotment):
+        return [self.held[0], self.level, self.held[2], allotment[3]] if allotment else [0, 0, 0, 0]
 
 
 # --- The bundle ---
@@ -596,6 +610,7 @@ class Verifier:
         self.attempt(self.check_places)
         self.attempt(self.check_earlier)
         self.attempt(self.check_host_chain)
+        self.attempt(self.check_commits)
         before = len(self.problems)
         for records in self.lineages.values():
             self.attempt(self.check_chain, records)
@@ -603,10 +618,12 @@ class Verifier:
         self.attempt(self.check_blobs)
         if len(self.problems) > before:
             return  # What follows takes chains and schemas for granted.
-        self.family = Family(self.lineages)
+        family, walks = Family(self.lineages), {}
+        for name, records in self.lineages.items():
+            walks[name] = Walk(records, self.schemas[records[0][17]])
+            self.attempt(walks[name].run)
         for records in self.lineages.values():
-            self.attempt(self.family.check, records)
-            self.attempt(self.check_lineage, records)
+            self.attempt(family.check, records, walks)
         for record in self.host_records:
             if record.kind == CLOCK:
                 self.attempt(self.check_reset, record)
@@ -622,7 +639,9 @@ class Verifier:
         self.host_places = [(leaf, path) for leaf, _, path in host]
         self.host_records = [Record(data) for _, data, _ in host]
         self.record_count = len(records)
-        for record in map(Record, records):
+        self.records = [Record(data) for data in records]
+        need(self.records, "a bundle has a lineage")
+        for record in self.records:
             record.need(record.object != HOST_OBJECT and record.kind not in (HOST, SCHEMA), "a record of the host among those of objects")
             self.lineages.setdefault(record.object, []).append(record)
 
@@ -670,10 +689,10 @@ class Verifier:
 
     # 6. Chains.
     def check_host_chain(self):
+        self.resets = {record.tick: record for record in self.host_records if record.kind == CLOCK}
         for before, record in zip(self.host_records, self.host_records[1:]):
             record.need(record.kind != HOST, "a second record 0")
             record.need(record.seq > before.seq, "the seq of the host's records do not ascend")
-            record.need(record[6] == 0, "`force` is not record 0")
             if record.seq == before.seq + 1:
                 record.need(record[3] == before.hash, "it does not follow the record before it")
             self.check_clock(before, record)
@@ -693,28 +712,43 @@ class Verifier:
             self.check_clock(before, record)
 
     def check_clock(self, before, record):
+        """Ticks and times do not go back, but for times in the commit of a reset, which bears the new time."""
         record.need(record.tick >= before.tick, "its tick is before the last one")
-        if record.kind != CLOCK:
+        reset = self.resets.get(record.tick)
+        if reset and record.tick > before.tick:
+            record.need(record.time == reset.time and before.time <= reset[30], "its time is not the one of the reset, or was not before it")
+        else:
             record.need(record.time >= before.time, "its time is before the last one")
-            return
-        record.need(record.tick > before.tick or before.kind == DENIALS, "the reset has no commit of its own")
-        record.need(record[30] >= before.time, "its time before the reset is before the last one")
-        if record.object != HOST_OBJECT:
-            reset = next((other for other in self.host_records if other.kind == CLOCK and other.tick == record.tick), None)
+        if record.kind == CLOCK:
             record.need(reset and (reset.time, reset[30]) == (record.time, record[30]), "the host has no such reset of the clock")
+            record.need(before.tick < record.tick or before.kind == DENIALS, "the reset has no commit of its own")
+
+    def check_commits(self):
+        """All records of a tick are of one commit and bear its time, and key 5 has the commits in their order."""
+        merged = sorted(self.host_records + self.records, key=lambda record: record.tick)
+        for before, record in zip(self.records, self.records[1:]):
+            record.need(record.tick >= before.tick, "its tick is before that of the record before it in the bundle")
+        for before, record in zip(merged, merged[1:]):
+            record.need(record.tick > before.tick or record.time == before.time, "its time is not that of its commit")
+            self.check_clock_of_commits(before, record)
+
+    def check_clock_of_commits(self, before, record):
+        record.need(record.time >= before.time or record.tick in self.resets, "its time is before that of the commit before it")
 
     # 7. Schemas.
     def read_schemas(self):
-        canonical = {sha256(record[37]): record[37] for record in self.host_records if record.kind == SCHEMA}
-        self.schemas = {}
+        self.schemas, ticks = {}, {}
+        for record in self.host_records:
+            if record.kind == SCHEMA:
+                try:
+                    self.schemas[sha256(record[37])] = Schema(record[37])
+                except Problem as problem:
+                    record.need(False, problem.what)
+                ticks.setdefault(sha256(record[37]), record.tick)
         for records in self.lineages.values():
             wanted = records[0][17]
-            records[0].need(wanted in canonical, "its schema is not in the bundle")
-            if wanted not in self.schemas:
-                try:
-                    self.schemas[wanted] = Schema(canonical[wanted])
-                except Problem as problem:
-                    records[0].need(False, problem.what)
+            records[0].need(wanted in self.schemas, "its schema is not in the bundle")
+            records[0].need(ticks[wanted] <= records[0].tick, "its schema stands after it")
             records[0].need((41 in records[0].keys) == self.schemas[wanted].has_acts, "a behaviour stands where the schema has acts, and only there")
 
     # 8. Blobs.
@@ -730,10 +764,6 @@ class Verifier:
                     record.need(configuration in held, "its configuration is not in the bundle")
                     record.need(map_of(text)(decode(held[configuration])), "its configuration is no map of texts")
         need(named.issuperset(digests), "a blob that no lineage names")
-
-    # 9, 10, 12, 13: what goes along a lineage.
-    def check_lineage(self, records):
-        Walk(records, self.schemas[records[0][17]], self.family).run()
 
     # 12. The operator's signature of a reset, which every object that is neither sealed nor terminated lets him make.
     def check_reset(self, record):
@@ -769,17 +799,20 @@ class Family:
         return sha256(b"\2" + spawn.hash + spawn[16].to_bytes(4, "big")).hex()
 
     # 11. Families.
-    def check(self, records):
+    def check(self, records, walks):
         self.check_genesis(records[0])
-        given = {}
+        living = set()
         for record in records:
             if record.kind == SPAWN:
                 child = self.child_id(record)
                 record.need(child in self.lineages, "the child that it made is not in the bundle")
-                given[child] = record.get(20)
+                living.add(child)
             elif record.kind == CHILD_ENDED:
-                record.need(record[31] in given, "it has no such child that lives")
-                self.check_end(record, given.pop(record[31]) or [0, 0, 0, 0])
+                record.need(record[31] in living, "it has no such child that lives")
+                living.discard(record[31])
+                ended = walks[record[31]]
+                record.need(ended.ended_in == record.tick, "its child did not end in this tick")
+                record.need(record[20] == ended.left, "what comes back is not what its child had left of its allotment")
 
     def check_genesis(self, genesis):
         if 19 not in genesis.keys:
@@ -793,30 +826,22 @@ class Family:
             genesis.need(genesis.get(key) == spawn.get(key), f"its {name} is not the one that its parent gave")
         genesis.need(genesis[22] == parent[0][22] + 1, "its depth is not one more than its parent's")
         in_force = next(record for record in reversed(parent[:spawn.seq]) if record.kind in (GENESIS, POLICY))
-        genesis.need(all(is_part(link, in_force[18][1]) for link in genesis[18][1]), "it has a link that its parent had not")
-
-    def check_end(self, record, given):
-        end = next((other for other in self.lineages[record[31]] if other.kind == TERMINATE), None)
-        record.need(end is not None and end.tick == record.tick, "its child did not end in this tick")
-        budget, level, amount, _ = record[20]
-        record.need(budget <= given[0] and level <= budget and amount <= given[2], "more comes back of a child than it was given")
-
-
-def is_part(link, links):
-    target, interface, functions = link
-    return any(other[:2] == [target, interface] and set(functions) <= set(other[2]) for other in links)
+        genesis.need(all(link in in_force[18][1] for link in genesis[18][1]), "it has a link that its parent had not")
 
 
 class Walk:
     """Goes along a lineage with what its state bounds: the slope, the drift, the policy, and the operators' counters."""
 
-    def __init__(self, records, schema, family):
+    def __init__(self, records, schema):
         genesis = records[0]
-        self.records, self.schema, self.family, self.genesis = records, schema, family, genesis
+        self.records, self.schema, self.genesis = records, schema, genesis
         self.bucket = Bucket(schema, genesis.get(20), genesis.time)
         self.origins = {name: origin for name, (origin, _) in schema.drift.items()}
         self.operators, self.counters = genesis[18][0], {}
         self.effects = set()
+        self.memory = {name: kind.get("default") for name, kind in schema.fields.items() if type(kind) is dict}
+        self.closed, self.asleep, self.quarantined = None, False, False
+        self.ended_in, self.left = None, None
 
     def run(self):
         for record in self.records:
@@ -830,18 +855,26 @@ class Walk:
             for name, value in record[12].items():
                 need(name in self.schema.fields, f"the schema has no field `{name[:64]}`")
                 need(fits(value, self.schema.fields[name]), f"a value that field `{name}` cannot have")
+        if 10 in record.keys:
+            need(record[10] in self.schema.rules, f"the schema has no rule `{record[10][:64]}`")
         if record.kind == CLOCK:
             self.bucket.time -= record[30] - record.time
         self.bucket.go_to(record.time)
-        act = {MUTATION: self.mutation, SPAWN: self.spawn, CHILD_ENDED: self.child_ended, POLICY: self.policy,
-               OUTCOME: self.outcome, RELEASE: self.signed, SEAL: self.signed, UPGRADE: self.signed}.get(record.kind)
+        act = {GENESIS: self.genesis_values, MUTATION: self.mutation, DENIAL: self.denial, DENIALS: self.denials, HOLD: self.hold,
+               SPAWN: self.spawn, SLEEP: self.sleep, WAKE: self.wake, QUARANTINE: self.quarantine, RELEASE: self.release,
+               SEAL: self.seal, TERMINATE: self.terminate, POLICY: self.policy, OUTCOME: self.outcome,
+               CHILD_ENDED: self.child_ended, UPGRADE: self.upgrade}.get(record.kind)
         if act:
             act(record)
+
+    def genesis_values(self, record):
+        self.memory.update(record[12])
 
     # 13. Law, without CEL; 9. Slope; 10. Drift.
     def mutation(self, record):
         mutation = self.schema.mutations.get(record[7])
         need(mutation is not None, f"the schema has no mutation `{record[7][:64]}`")
+        need(self.closed is None, f"a {self.closed} object admits nothing")
         safe = record.get(9) == "safe_state"
         need(CALLERS[record[8]] in mutation["from"] or safe and "rule" in mutation["from"], "the mutation is not open to its caller")
         declared = mutation.get("args", {})
@@ -849,23 +882,79 @@ class Walk:
             need(name in declared and fits(value, declared[name]), f"argument `{name[:64]}` is not one that the mutation has")
         for name in record[12]:
             need(name in mutation.get("set", {}), f"the mutation does not set field `{name}`")
-        if 10 in record.keys:
-            need(record[10] in self.schema.rules, f"the schema has no rule `{record[10][:64]}`")
+        self.asked_for(record, safe)
         if 15 in record.keys:
             need("effect" in mutation, "an effect that the mutation has not")
             self.effects.add(record.seq)
-        self.bucket.take(record.get(13) or 0)
+        if 13 in record.keys:
+            need(record[8] in (RULE, BEHAVIOUR, COMPONENT) and "cost" in mutation, "a cost where the mutation costs its caller nothing")
+            self.bucket.take(record[13])
         self.drift(record)
+        for name, value in record[12].items():
+            before = self.memory.get(name)
+            need(type(before) is not type(value) or before != value, f"field `{name}` had that value")
+        self.memory.update(record[12])
         if record[8] == OPERATOR:
             self.signed(record)
+
+    def asked_for(self, record, safe):
+        step = self.schema.rules.get(record.get(10), {})
+        if record[8] == RULE and safe:
+            need(record[7] == self.schema.safe_mutation, "the safe state does not ask for that")
+        elif record[8] == RULE:
+            need(step.get("mutate") == record[7], "the rule that it names does not ask for that")
+        elif record[8] == BEHAVIOUR:
+            need("act" in step, "the rule that it names does not act")
 
     def drift(self, record):
         for name, (_, within) in self.schema.drift.items():
             value = record[12].get(name)
-            if value is None or abs(value - self.origins[name]) <= within:
+            if value is None:
                 continue
-            need(record[8] == OPERATOR, f"`{name}` drifts to {value}, more than {within} away from {self.origins[name]}")
-            self.origins[name] = value
+            if record[8] == OPERATOR:
+                self.origins[name] = value
+            need(abs(value - self.origins[name]) <= within, f"`{name}` drifts to {value}, more than {within} away from {self.origins[name]}")
+
+    def denial(self, record):
+        need(7 not in record.keys or record[7] in self.schema.mutations, "the schema has no such mutation")
+
+    def denials(self, record):
+        for (name, _, _), _, _, _, rules in record[23]:
+            need(name is None or name in self.schema.mutations, "the schema has no such mutation")
+            need(all(rule in self.schema.rules for rule, _, _ in rules), "the schema has no such rule")
+
+    def hold(self, record):
+        need(all(rule in self.schema.rules for rule, _ in record[24]), "the schema has no such rule")
+
+    def sleep(self, record):
+        self.asleep = True
+
+    def wake(self, record):
+        need(self.asleep, "it did not sleep")
+        self.asleep = False
+
+    def quarantine(self, record):
+        need(self.schema.has_quarantine, "its schema knows no quarantine")
+        self.quarantined = True
+
+    def release(self, record):
+        need(self.quarantined, "only a quarantined object can be released")
+        self.signed(record)
+        self.quarantined = False
+
+    def seal(self, record):
+        need(self.closed is None, f"the object is {self.closed} already")
+        self.signed(record)
+        self.closed = "sealed"
+
+    def terminate(self, record):
+        need(self.closed is None, f"the object is {self.closed} already")
+        self.closed, self.ended_in = "terminated", record.tick
+        self.left = self.bucket.left_at_end(self.genesis.get(20))
+
+    def upgrade(self, record):
+        need(self.schema.has_acts, "its schema has no acts")
+        self.signed(record)
 
     # 12. Operators. A denied act uses its counter not up, and what was wrong with it may be its signature.
     def signed(self, record):
@@ -882,8 +971,8 @@ class Walk:
         self.counters[key] = counter
 
     def spawn(self, record):
-        if 20 in record.keys:
-            self.bucket.give_away(record[20])
+        need(self.closed is None, f"a {self.closed} object makes no child")
+        self.bucket.give_away(record.get(20))
 
     def child_ended(self, record):
         self.bucket.take_back(record[20])
@@ -905,13 +994,16 @@ def verify(data, keys=(), since=()):
 
 
 def read_key(argument):
-    for candidate in (argument, None):
-        if candidate is None:
-            with open(argument, encoding="utf-8") as file:
-                candidate = file.read(4096).strip()
-        if host_key(candidate) or parse_log_key(candidate):
-            return candidate
-    raise argparse.ArgumentTypeError(f"no identity and no log key in `{argument}`")
+    if host_key(argument) or parse_log_key(argument):
+        return argument
+    try:
+        with open(argument, encoding="utf-8") as file:
+            candidate = file.read(4096).strip()
+    except (OSError, ValueError):
+        candidate = ""
+    if host_key(candidate) or parse_log_key(candidate):
+        return candidate
+    raise argparse.ArgumentTypeError(f"`{argument}` is no key, and no file with one: neither an identity (`N…`) nor a log key (`origin+id+key`)")
 
 
 def main(arguments=None):
@@ -927,7 +1019,7 @@ def main(arguments=None):
         since = []
         for path in options.since:
             with open(path, "rb") as file:
-                since.append(file.read(1 << 16).decode("utf-8", "replace"))
+                since.append(file.read(1 << 16).decode("utf-8"))
         with (sys.stdin.buffer if options.file == "-" else open(options.file, "rb")) as file:
             data = file.read(BUNDLE_BYTES_MAX + 1)
     except argparse.ArgumentTypeError as error:
