@@ -421,20 +421,36 @@ class Record:
 
 # --- Schemas, as far as they bound what records say ---
 
-UNITS = {"d": 86_400 * 10**9, "h": 3_600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+HOUR = 3_600 * 10**9
+UNITS = (("h", HOUR), ("m", 60 * 10**9), ("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))
+DURATION = re.compile("".join(rf"(?:(\d{{1,19}}){unit})?" for unit, _ in UNITS), re.ASCII)
 
 
 def duration(value):
-    """The nanoseconds of `1h30m`."""
-    need(type(value) is str and re.fullmatch(r"(\d{1,19}(d|h|ms|us|ns|m|s))+", value, re.ASCII), "a duration in a schema is malformed")
-    total = sum(int(count) * UNITS[unit] for count, unit in re.findall(r"(\d+)(d|h|ms|us|ns|m|s)", value))
-    need(0 < total <= I64_MAX, "a duration in a schema is out of range")
+    """The nanoseconds of `1h30m`, which is their one spelling: each unit at most once, and as much as goes into the larger ones."""
+    match = DURATION.fullmatch(value) if type(value) is str else None
+    need(match, "a duration in a schema is malformed")
+    total = sum(int(count or 0) * length for count, (_, length) in zip(match.groups(), UNITS))
+    need(0 < total <= I64_MAX and value == spelt(total), "a duration in a schema is out of range, or not in its one spelling")
     return total
 
 
+def spelt(nanoseconds):
+    parts = []
+    for unit, length in UNITS:
+        count, nanoseconds = divmod(nanoseconds, length)
+        parts += [f"{count}{unit}"] * (count > 0)
+    return "".join(parts)
+
+
 def millionths(amount):
-    need(type(amount) in (int, float) and 0 <= amount <= 10**18, "an amount in a schema is malformed")
-    return math.floor(amount * MILLION + 0.5) if type(amount) is float else amount * MILLION
+    """An amount in its one form: an integer if it is whole, else a float of no more than millionths."""
+    need(type(amount) in (int, float) and 0 <= amount <= 10**12, "an amount in a schema is malformed")
+    if type(amount) is int:
+        return amount * MILLION
+    units = math.floor(amount * MILLION + 0.5)
+    need(not amount.is_integer() and amount == units / MILLION, "an amount in a schema is not in its one form")
+    return units
 
 
 def section(parent, name):
@@ -461,7 +477,7 @@ class Schema:
         slope = section(document, "trust_slope")
         self.has_quarantine = "quarantine" in slope
         self.budget = millionths(slope["budget"]) if "budget" in slope else None
-        self.amount, self.per = 0, 1
+        self.amount, self.per = 0, 10**9  # No refill is one of 0 in a second.
         if "refill" in slope:
             refill = section(slope, "refill")
             self.amount, self.per = millionths(refill.get("amount")), duration(refill.get("per"))
@@ -508,8 +524,8 @@ class Bucket:
 
     def __init__(self, schema, allotment, time):
         self.time, self.remainder = time, 0
-        # What an end gives back: all that was given, without what children still have.
-        self.held = list(allotment or (0, 0, 0, 0))
+        # The budget and the amount that children have of it, who have not given them back.
+        self.lent_budget, self.lent_amount = 0, 0
         self.capacity, self.amount, self.per = schema.budget, schema.amount, schema.per
         self.level = self.capacity
         if allotment is not None:
@@ -541,8 +557,7 @@ class Bucket:
 
     def give_away(self, allotment):
         if not self.bounded:
-            need(allotment is None, "a child is given a part of a slope that has no bound")
-            return
+            return  # It gives what it likes, or a child that has no bound either.
         need(allotment is not None, "a child is given no part of the slope")
         budget, level, amount, per = allotment
         need(budget <= self.capacity, "a child is given more budget than there is")
@@ -551,8 +566,8 @@ class Bucket:
         self.capacity -= budget
         self.amount -= amount
         self.level = min(self.level - level, self.capacity)
-        self.held[0] -= budget
-        self.held[2] -= amount
+        self.lent_budget += budget
+        self.lent_amount += amount
 
     def take_back(self, allotment):
         if not self.bounded:
@@ -561,11 +576,16 @@ class Bucket:
         self.capacity += budget
         self.amount += amount
         self.level = min(self.level + level, self.capacity)
-        self.held[0] += budget
-        self.held[2] += amount
+        self.lent_budget -= budget
+        self.lent_amount -= amount
 
     def left_at_end(self, allotment):
-        return [self.held[0], self.level, self.held[2], allotment[3]] if allotment else [0, 0, 0, 0]
+        """What an end gives back: all that was given, without what children still have; the refill in its unit of time."""
+        if allotment is None:
+            return [0, 0, 0, 0]
+        budget, _, amount, per = allotment
+        kept = (amount * self.per - self.lent_amount * per) // self.per
+        return [budget - self.lent_budget, self.level, kept, per]
 
 
 # --- The bundle ---
@@ -642,7 +662,8 @@ class Verifier:
         self.record_count = len(records)
         self.records = [Record(data) for data in records]
         need(self.records, "a bundle has a lineage")
-        for record in self.records:
+        for place, record in enumerate(self.records):
+            record.place = place
             record.need(record.object != HOST_OBJECT and record.kind not in (HOST, SCHEMA), "a record of the host among those of objects")
             self.lineages.setdefault(record.object, []).append(record)
 
@@ -808,7 +829,8 @@ class Family:
                 record.need(record[31] in living, "it has no such child that lives")
                 living.discard(record[31])
                 ended = walks[record[31]]
-                record.need(ended.ended_in == record.tick, "its child did not end in this tick")
+                end = ended.end
+                record.need(end and end.tick == record.tick and end.place < record.place, "its child did not end in this tick")
                 record.need(record[20] == ended.left, "what comes back is not what its child had left of its allotment")
 
     def check_genesis(self, genesis):
@@ -818,6 +840,7 @@ class Family:
             return
         parent, spawn = self.children.get(genesis.object, (None, None))
         genesis.need(spawn is not None and genesis[19] == [parent[0].object, spawn.hash], "no parent in the bundle made it")
+        genesis.need(spawn.place < genesis.place, "it stands before its spawn record")
         genesis.need(genesis.tick == spawn.tick and genesis.time == spawn.time, "it was not made in the tick of its spawn record")
         for key, name in ((17, "schema"), (41, "behaviour"), (20, "allotment")):
             genesis.need(genesis.get(key) == spawn.get(key), f"its {name} is not the one that its parent gave")
@@ -838,7 +861,7 @@ class Walk:
         self.effects = set()
         self.memory = {name: kind.get("default") for name, kind in schema.fields.items() if type(kind) is dict}
         self.closed, self.asleep, self.quarantined = None, False, False
-        self.ended_in, self.left = None, None
+        self.end, self.left = None, None
 
     def run(self):
         for record in self.records:
@@ -946,7 +969,7 @@ class Walk:
 
     def terminate(self, record):
         need(self.closed is None, f"the object is {self.closed} already")
-        self.closed, self.ended_in = "terminated", record.tick
+        self.closed, self.end = "terminated", record
         self.left = self.bucket.left_at_end(self.genesis.get(20))
 
     def upgrade(self, record):

@@ -14,7 +14,7 @@ import abide_verify
 import forge
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-GOLDEN = ("golden", "golden-clock", "golden-upgrade")
+GOLDEN = ("golden", "golden-clock", "golden-refill", "golden-upgrade")
 
 
 def read(name):
