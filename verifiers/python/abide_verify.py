@@ -498,6 +498,8 @@ def fits(value, kind):
     if value is None:
         return kind.get("nullable") is True or kind.get("type") == "null"
     name, form = kind.get("type"), kind.get("format")
+    if not text(name) or not optional(text)(form):
+        return False
     if name == "string":
         wanted = {"byte": bytes, "date-time": int, "duration": int}.get(form, str)
     else:

@@ -331,6 +331,33 @@ class Forged(unittest.TestCase):
         self.refuse("unsigned", lambda r: host(r).pop(9), name, "signed")
         self.refuse("signature", lambda r: self.set(host(r), 9, ["operator", forge.OPERATOR.public, 2, bytes(64)]), name, "signature")
 
+    def test_hostile_schemas(self):
+        """A schema with anything in any place: it may bound nothing then, but ends no verifier."""
+        junk = [None, True, -1, (1 << 64) - 1, 1e308, "x", b"z", [], {}, [1], {"a": 1}, [{"name": "counts", "then": "retry"}]]
+
+        def places(value, path=()):
+            items = value.items() if type(value) is dict else enumerate(value) if type(value) is list else ()
+            for key, item in items:
+                yield path + (key,)
+                yield from places(item, path + (key,))
+
+        seeded = random.Random(24)
+        schema = cbor2.loads(self.find(self.plain["golden"], 1)[37])
+        for path in seeded.sample(list(places(schema)), 80):
+            def spoil(records):
+                changed = copy.deepcopy(schema)
+                inner = changed
+                for key in path[:-1]:
+                    inner = inner[key]
+                inner[path[-1]] = seeded.choice(junk)
+                before, record = forge.sha256(self.find(records, 1)[37]), self.find(records, 1)
+                record[37] = forge.encode(changed)
+                for other in records:
+                    if other.get(17) == before:
+                        other[17] = forge.sha256(record[37])
+            with self.subTest(path):
+                self.assertFalse([p for p in self.verdict(spoil)["problems"] if "could not be checked" in p["what"]])
+
     def test_flipped_bits_of_signed_records(self):
         """Most of them are found by a check of their own; the others change what only CEL could tell. None ends the verifier."""
         seeded = random.Random(23)
