@@ -7,7 +7,7 @@ use std::fmt;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use crate::{cargo, process, starters, tools};
+use crate::{cargo, process, starters, tools, verifier};
 
 /// What to run, and what it may do to this machine.
 #[derive(Clone, Copy)]
@@ -28,8 +28,14 @@ pub(crate) fn everything(options: Options) -> ExitCode {
         report.step("clippy", || {
             run(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"], 20)
         });
-        report.tests("tests", cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]), minutes(25));
+        let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+        let bundles = verifier::bundles();
+        if let Ok(folder) = &bundles {
+            tests.env("ABIDE_BUNDLES", folder);
+        }
+        report.tests("tests", tests, minutes(25));
         if !options.fast {
+            report.step("second verifier", || bundles.and_then(|folder| verifier::check(&folder)).into());
             for language in starters::LANGUAGES {
                 report.step(&format!("starter in {language}"), || starters::check(language).into());
             }

@@ -9,6 +9,7 @@ mod guests;
 mod process;
 mod starters;
 mod tools;
+mod verifier;
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The law that every record must keep, whoever wrote it: what the schema admits of the state before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use abide_core::admission::{OperatorAct, Request, Subject, admit, check_signature};
@@ -26,6 +26,20 @@ pub(super) fn breach(
             "it names record {} as what put its schema in force, which is record {}",
             record.force, object.force
         ));
+    }
+    let own = matches!(
+        &record.event,
+        Event::Hold(_)
+            | Event::Idle(_)
+            | Event::Spawn(_)
+            | Event::Sleep { .. }
+            | Event::Wake
+            | Event::Retry { .. }
+            | Event::Quarantine
+            | Event::Terminate(_)
+    );
+    if own && object.state.status.is_closed() {
+        return Some("it was sealed or had ended before".to_owned());
     }
     match &record.event {
         Event::Mutation(mutated) => mutation_breach(object, mutated, record.time),
@@ -138,10 +152,12 @@ pub(super) fn genesis_breach(record: &Record, genesis: &Genesis, schema: &Schema
     checked.err().map(|reason| format!("it cannot have begun so: {}", reason.message))
 }
 
-/// The spawn records of a tick, whose children begin in the same tick.
+/// What a tick does to families: the spawn records, whose children begin in the same tick, and the children that end, of
+/// which their parents tell in it.
 #[derive(Debug, Default)]
 pub(super) struct Family {
     spawned: BTreeMap<Hash, (Arc<str>, Arc<Policy>, u32, Spawned)>,
+    ended: BTreeSet<Arc<str>>,
 }
 
 impl Family {
@@ -175,13 +191,30 @@ impl Family {
         std::mem::take(&mut self.spawned).into_iter().map(|(record, (parent, ..))| (parent, record)).collect()
     }
 
-    /// In what the end of a child is not what its own lineage comes to.
-    pub(super) fn end_breach(child: Option<&Object>, part: &Allotment, at: Timestamp) -> Option<String> {
-        match child {
-            Some(child) if child.state.status == Status::Terminated => (child.leaves(at) != *part)
-                .then(|| format!("`{}` leaves another part of the slope", child.id)),
-            _ => Some("its child has not ended by its own lineage".to_owned()),
+    /// Takes note of the end of an object.
+    pub(super) fn end(&mut self, object: &Object) {
+        if object.parent.is_some() {
+            self.ended.insert(Arc::clone(&object.id));
         }
+    }
+
+    /// In what the end of a child is not what its own lineage comes to.
+    pub(super) fn end_breach(
+        &mut self,
+        child: Option<&Object>,
+        part: &Allotment,
+        at: Timestamp,
+    ) -> Option<String> {
+        match child {
+            Some(child) if self.ended.remove(&child.id) => (child.leaves(at) != *part)
+                .then(|| format!("`{}` leaves another part of the slope", child.id)),
+            _ => Some("its child does not end by its own lineage in this tick".to_owned()),
+        }
+    }
+
+    /// A tick ends: the objects that ended in it and of which no parent told.
+    pub(super) fn untold(&mut self) -> BTreeSet<Arc<str>> {
+        std::mem::take(&mut self.ended)
     }
 }
 

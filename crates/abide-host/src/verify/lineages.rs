@@ -10,6 +10,7 @@ use abide_core::record::decode::{DecodeError, Header, decode_strict, header};
 use abide_core::record::{Event, Genesis, HOST, Hash, HostGenesis, Progress, Record, Signature};
 use abide_core::reset::HostClock;
 use abide_core::schema::Schema;
+use abide_core::state::Status;
 use abide_core::time::Timestamp;
 use abide_store::{Damage, Frame, LogReader, Position, ReadError};
 
@@ -161,6 +162,24 @@ impl Lineages {
             );
             self.problems.push(Problem {
                 object: None,
+                seq: None,
+                leaf: Some(first),
+                tick: Some(clock.tick),
+                what,
+            });
+        }
+        for child in self.family.untold() {
+            let object = |id: &str| self.ids.get(id).and_then(|number| self.number(*number));
+            let parent = object(&child).and_then(|child| object(child.object.parent.as_ref()?));
+            let Some(parent) =
+                parent.filter(|parent| parent.sound && parent.object.state.status != Status::Terminated)
+            else {
+                continue;
+            };
+            let what = format!("it does not tell of the end of its child `{child}` in this tick");
+            let object = Some(Arc::clone(&parent.object.id));
+            self.problems.push(Problem {
+                object,
                 seq: None,
                 leaf: Some(first),
                 tick: Some(clock.tick),
@@ -362,9 +381,18 @@ impl Lineages {
                     self.family.spawn(&followed.object, read.hash, spawned);
                 }
                 followed.object.fold(&record, read.hash);
-                if let Event::ChildEnded { child, part } = &record.event {
-                    let child = self.ids.get(child).and_then(|number| self.number(*number));
-                    wrong.extend(Family::end_breach(child.map(|child| &child.object), part, record.time));
+                match &record.event {
+                    Event::Terminate(_) => self.family.end(&followed.object),
+                    Event::ChildEnded { child, part } => {
+                        let index = self
+                            .ids
+                            .get(child)
+                            .and_then(|number| usize::try_from(*number).ok()?.checked_sub(1));
+                        let child =
+                            index.and_then(|index| self.objects.get(index)).map(|child| &child.object);
+                        wrong.extend(self.family.end_breach(child, part, record.time));
+                    }
+                    _ => {}
                 }
             }
             Ok(_) => {}

@@ -391,3 +391,23 @@ fn first_seq(run: &Run, object: &str, is: impl Fn(&Event) -> bool) -> u64 {
     let records = view.records(view.lineage(object).unwrap()).unwrap();
     records.map(|link| link.unwrap().0).find(|record| is(&record.event)).unwrap().seq
 }
+
+#[test]
+fn an_end_is_told_once_and_nothing_of_its_own_comes_after() {
+    let untold = check(&rewritten(&family(), true, |record| match record.event {
+        Event::ChildEnded { .. } => Lie::Drop,
+        _ => Lie::Keep,
+    }));
+    assert!(told(&untold).iter().any(|problem| problem.contains("does not tell of the end of its child")));
+    let mut ended = None;
+    let twice =
+        check(&rewritten(&super::scenario::sleeper(), true, |record| match (&record.event, &ended) {
+            (Event::Terminate(rule), _) => {
+                ended = Some(*rule);
+                Lie::Keep
+            }
+            (Event::Denial(_), Some(rule)) => edited(record, |record| record.event = Event::Terminate(*rule)),
+            _ => Lie::Keep,
+        }));
+    assert!(told(&twice).iter().any(|problem| problem.contains("had ended before")), "{:#?}", told(&twice));
+}
