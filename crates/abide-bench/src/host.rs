@@ -21,6 +21,9 @@ use crate::race::{Contestant, Round};
 /// The schema of the baselines' objects, with two rules that look at every new reading.
 const SCHEMA: &str = include_str!("../baseline/reading.yaml");
 
+/// When it begins.
+pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000_000_000);
+
 /// A host, and what it takes to make its next observations.
 pub(crate) struct HostedObjects {
     host: Host,
@@ -38,7 +41,7 @@ impl HostedObjects {
             io::Error::other(errors.first().map_or_else(String::new, |first| first.message.clone()))
         })?;
         let schema = Arc::new(schema);
-        let time = Timestamp(1_700_000_000_000_000_000);
+        let time = START;
         let keys = Keys::open(&folder.join("keys")).map_err(io::Error::other)?;
         let mut host =
             Host::open_folder(&folder.join("data"), &keys, true, time).map_err(io::Error::other)?;
@@ -70,6 +73,16 @@ impl HostedObjects {
             records.extend(frame.map_err(io::Error::other)?.records().map(|record| record.bytes.to_vec()));
         }
         Ok(Batch::of(records))
+    }
+
+    /// How many records there are.
+    pub(crate) fn records(&self) -> u64 {
+        self.host.log().checkpoint().map_or(0, |checkpoint| checkpoint.size)
+    }
+
+    /// Ends it in order, with a snapshot.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        self.host.finish().map(drop).map_err(io::Error::other)
     }
 
     /// One tick: every object observes, and everything is durable. What it took, without making up the readings.

@@ -8,6 +8,7 @@ mod act;
 mod append;
 mod guard;
 mod host;
+mod log;
 mod machine;
 mod race;
 mod script;
@@ -34,7 +35,7 @@ struct Arguments {
     /// One JSON document instead of tables.
     #[arg(long)]
     json: bool,
-    /// Objects in `tick` and `guard`.
+    /// Objects in `tick`, `guard` and `log`.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     objects: u32,
     /// Where stores are written, on the disk that is to be measured.
@@ -52,6 +53,8 @@ enum Benchmark {
     Start,
     /// An act of a behaviour, each in a fresh instance.
     Act,
+    /// A log of a million records: verified, recovered, asked.
+    Log,
 }
 
 /// What was measured.
@@ -66,6 +69,8 @@ struct Report {
     start: Option<start::Start>,
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<act::Acts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<log::Log>,
 }
 
 fn main() -> ExitCode {
@@ -89,8 +94,14 @@ fn run(arguments: &Arguments) -> io::Result<Report> {
     std::fs::create_dir_all(&arguments.dir)?;
     let folder = tempfile::tempdir_in(&arguments.dir)?;
     let wanted = |benchmark| arguments.benchmarks.is_empty() || arguments.benchmarks.contains(&benchmark);
-    let mut report =
-        Report { machine: machine::look(folder.path())?, tick: None, guard: None, start: None, act: None };
+    let mut report = Report {
+        machine: machine::look(folder.path())?,
+        tick: None,
+        guard: None,
+        start: None,
+        act: None,
+        log: None,
+    };
     if wanted(Benchmark::Tick) {
         report.tick = Some(tick::run(folder.path(), arguments.objects, arguments.quick)?);
     }
@@ -102,6 +113,10 @@ fn run(arguments: &Arguments) -> io::Result<Report> {
     }
     if wanted(Benchmark::Act) {
         report.act = Some(act::run(arguments.quick)?);
+    }
+    if wanted(Benchmark::Log) {
+        let folder = tempfile::tempdir_in(&arguments.dir)?;
+        report.log = Some(log::run(folder.path(), arguments.objects, arguments.quick)?);
     }
     Ok(report)
 }
@@ -120,6 +135,9 @@ impl fmt::Display for Report {
         }
         if let Some(act) = &self.act {
             writeln!(f, "\nact\n{act}")?;
+        }
+        if let Some(log) = &self.log {
+            write!(f, "\nlog\n{log}")?;
         }
         Ok(())
     }
