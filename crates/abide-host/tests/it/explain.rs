@@ -2,6 +2,7 @@
 
 mod backtest;
 mod bundle;
+mod flood;
 mod history;
 mod law;
 mod reset;
