@@ -212,3 +212,28 @@ fn map(ty: &Type, entries: Vec<Val>) -> Result<Value, Wrong> {
 fn not(what: &str) -> Wrong {
     format!("what was returned is not {what}")
 }
+
+#[cfg(test)]
+mod tests {
+    use abide_core::schema::Schema;
+
+    use super::*;
+
+    #[test]
+    fn a_key_of_a_map_is_given_once() {
+        let schema = Schema::load(
+            "schema: abide/v1\nname: tags\nversion: 1.0.0\nfields: { n: { type: integer, default: 0 } }\n\
+             mutations: { tag: { from: [behaviour], args: { tags: { type: object, additionalProperties: { type: integer }, maxProperties: 9 } }, set: { n: self.n + 1 } } }\n",
+        );
+        let world = World::of(&schema.unwrap().0);
+        let answer = |keys: &[&str]| {
+            let entry = |key: &&str| Val::Tuple(vec![Val::String((*key).to_owned()), Val::S64(1)]);
+            let args = Val::Record(vec![("tags".to_owned(), Val::List(keys.iter().map(entry).collect()))]);
+            let mutation = Val::Variant("tag".to_owned(), Some(Box::new(args)));
+            steps(&world, Val::List(vec![Val::Variant("mutate".to_owned(), Some(Box::new(mutation)))]))
+        };
+        assert_eq!(answer(&["b", "a", "aa"]).map(|steps| steps.len()), Ok(1));
+        let twice = answer(&["b", "a", "b"]).unwrap_err();
+        assert!(twice.contains("the key \"b\" is given twice"), "{twice}");
+    }
+}

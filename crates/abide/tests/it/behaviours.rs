@@ -220,3 +220,27 @@ fn in_development_a_file_that_changes_takes_force_while_the_host_runs() {
     assert_eq!(host.end().0, Some(0));
     sandbox.abide(&["verify"]).yes();
 }
+
+#[test]
+fn another_configuration_is_another_behaviour() {
+    let sandbox = night();
+    let digests = |margin: &str| {
+        let config = format!(
+            "image: file://./guard.wasm\n        config: [ {{ name: usual, properties: {{ margin: '{margin}' }} }} ]"
+        );
+        sandbox.write("app.yaml", &APP.replace("image: file://./guard.wasm", &config));
+        let folder = format!("of-{margin}");
+        let host = sandbox.start(&["run", "app.yaml", "--json", "--data-dir", &folder]);
+        host.wait_for("\"tick\"");
+        host.signal(Signal::INT);
+        assert_eq!(host.end().0, Some(0));
+        let genesis = sandbox.abide(&["lineage", "one", "--json", "--data-dir", &folder]).yes().json_lines();
+        genesis[0]["behaviour"].clone()
+    };
+    let (one, two, again) = (digests("1"), digests("2"), digests("1.0").clone());
+    assert_eq!(one["component"], two["component"]);
+    assert!(
+        one["config"].is_string() && one["config"] != two["config"] && one["config"] != again["config"],
+        "{one} {two}"
+    );
+}
