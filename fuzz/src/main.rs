@@ -1,5 +1,9 @@
 //! Longer runs than the tests take: `cargo xtask fuzz`.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to a person on a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that talks to a person on a terminal"
+)]
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -50,7 +54,9 @@ fn read(arguments: &[String]) -> Result<Options, String> {
             "--seconds" => options.seconds = number(value()?)?,
             "--seed" => options.seed = number(value()?)?,
             "--input" => options.input = Some(value()?.clone()),
-            name => options.targets.push(find(name).ok_or_else(|| format!("`{name}` is not known\n\n{USAGE}"))?),
+            name => {
+                options.targets.push(find(name).ok_or_else(|| format!("`{name}` is not known\n\n{USAGE}"))?)
+            }
         }
     }
     if options.targets.is_empty() {

@@ -80,7 +80,8 @@ impl Mutator {
     /// The same inputs in the same order come of the same seed and the same known inputs.
     #[must_use]
     pub fn new(seed: u64, known: Vec<Vec<u8>>) -> Self {
-        let mut new = Self { random: Random(seed), known: Vec::new(), words: BTreeSet::new(), dictionary: Vec::new() };
+        let mut new =
+            Self { random: Random(seed), known: Vec::new(), words: BTreeSet::new(), dictionary: Vec::new() };
         known.into_iter().for_each(|input| new.learn(input));
         new
     }

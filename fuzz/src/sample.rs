@@ -79,11 +79,8 @@ pub fn keys() -> Result<Keys, Box<dyn Error>> {
 pub fn host(disk: &MemoryDisk, keys: &Keys, schema: &Arc<Schema>) -> Result<Host, Box<dyn Error>> {
     let options = LogOptions { segment_bytes: SEGMENT_BYTES, ..LogOptions::new(keys.signer()?) };
     let mut host = Host::open_log(Arc::new(disk.clone()), options, keys, true, START)?;
-    let grant = Grant {
-        target: "burners".into(),
-        interface: "example:orchard/burner".into(),
-        functions: Vec::new(),
-    };
+    let grant =
+        Grant { target: "burners".into(), interface: "example:orchard/burner".into(), functions: Vec::new() };
     let limits = Limits { children: 3, depth: 2, ..Limits::default() };
     let beginning = Beginning {
         id: "one".into(),
@@ -118,9 +115,11 @@ fn make() -> Result<Sample, Box<dyn Error>> {
     let mut time = START;
     for (level, heat) in OBSERVED {
         let args = json!({ "level": level, "heat": heat, "at": time.to_string(), "note": "é" });
-        let args = if level == 6 { json!({ "level": 6, "heat": heat, "at": null, "note": null }) } else { args };
+        let args =
+            if level == 6 { json!({ "level": 6, "heat": heat, "at": null, "note": null }) } else { args };
         host.observe("one", "observe", &args)?;
-        let place = json!({ "to": { "x": 0.25 }, "blob": "AAEC", "counts": { "a": 1, "bb": 2 }, "names": ["z"] });
+        let place =
+            json!({ "to": { "x": 0.25 }, "blob": "AAEC", "counts": { "a": 1, "bb": 2 }, "names": ["z"] });
         host.observe("one", "place", &place)?;
         for _ in 0..3 {
             time = time.saturating_add(Span::from_secs(40));

@@ -21,6 +21,7 @@ The chores of this repository.
     cargo xtask test [--no-install] [--fast]    everything a change must pass
     cargo xtask bench [ARGUMENT…]               the benchmarks; `cargo xtask bench --help` lists them
     cargo xtask crash [ARGUMENT…]               more crash points than a test run takes: --points N --seed S
+    cargo xtask fuzz [--seconds N] [TARGET…]    hostile bytes for longer than a test run takes; --help tells more
     cargo xtask guests [--check]                the carried components, built from their sources
     cargo xtask starters [LANGUAGE…]            what `abide new --behaviour` makes, built and run: rust, js, python
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         "test" => test(rest),
         "bench" => bench(rest),
         "crash" => crash(rest),
+        "fuzz" => release_binary("abide-fuzz", rest, Duration::from_secs(24 * 60 * 60)),
         "guests" => guests(rest),
         "starters" => starters(rest),
         "help" | "-h" | "--help" => {
