@@ -16,6 +16,7 @@ Hostile bytes for everything that takes bytes from outside.
 
     cargo xtask fuzz [--seconds N] [--seed S] [TARGET…]    each target for N seconds (60)
     cargo xtask fuzz TARGET --input FILE                   one input again
+    cargo xtask fuzz --seeds FOLDER [TARGET…]              writes the inputs that a target begins with
     cargo xtask fuzz --list                                the targets
 ";
 
@@ -23,6 +24,7 @@ struct Options {
     seconds: u64,
     seed: u64,
     input: Option<String>,
+    seeds: Option<String>,
     targets: Vec<&'static Target>,
 }
 
@@ -45,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 fn read(arguments: &[String]) -> Result<Options, String> {
-    let mut options = Options { seconds: 60, seed: 1, input: None, targets: Vec::new() };
+    let mut options = Options { seconds: 60, seed: 1, input: None, seeds: None, targets: Vec::new() };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let mut value = || rest.next().ok_or_else(|| format!("`{argument}` needs a value"));
@@ -54,6 +56,7 @@ fn read(arguments: &[String]) -> Result<Options, String> {
             "--seconds" => options.seconds = number(value()?)?,
             "--seed" => options.seed = number(value()?)?,
             "--input" => options.input = Some(value()?.clone()),
+            "--seeds" => options.seeds = Some(value()?.clone()),
             name => {
                 options.targets.push(find(name).ok_or_else(|| format!("`{name}` is not known\n\n{USAGE}"))?)
             }
@@ -68,6 +71,10 @@ fn read(arguments: &[String]) -> Result<Options, String> {
 fn run(options: &Options) -> Result<(), String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz");
     for target in &options.targets {
+        if let Some(folder) = &options.seeds {
+            write_seeds(target, Path::new(folder)).map_err(|error| format!("`{folder}`: {error}"))?;
+            continue;
+        }
         let tally = match &options.input {
             Some(path) => {
                 let input = std::fs::read(path).map_err(|error| format!("`{path}`: {error}"))?;
@@ -82,4 +89,11 @@ fn run(options: &Options) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+fn write_seeds(target: &Target, folder: &Path) -> std::io::Result<()> {
+    let folder = folder.join(target.name);
+    std::fs::create_dir_all(&folder)?;
+    let mut seeds = (target.seeds)().into_iter().enumerate();
+    seeds.try_for_each(|(n, seed)| std::fs::write(folder.join(format!("seed-{n:03}")), seed))
 }

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         "test" => test(rest),
         "bench" => bench(rest),
         "crash" => crash(rest),
-        "fuzz" => release_binary("abide-fuzz", rest, Duration::from_secs(24 * 60 * 60)),
+        "fuzz" => fuzz(rest),
         "guests" => guests(rest),
         "starters" => starters(rest),
         "help" | "-h" | "--help" => {
@@ -116,6 +116,20 @@ fn bench(arguments: &[String]) -> ExitCode {
 fn crash(arguments: &[String]) -> ExitCode {
     let crash: Vec<String> = std::iter::once("crash".to_owned()).chain(arguments.iter().cloned()).collect();
     release_binary("abide-sim", &crash, Duration::from_secs(24 * 60 * 60))
+}
+
+/// As the tests are built, and with the whole workspace: arithmetic that overflows is found, and nothing is built twice.
+fn fuzz(arguments: &[String]) -> ExitCode {
+    let mut fuzz = Command::new(target_dir().join("debug/abide-fuzz"));
+    fuzz.current_dir(root()).args(arguments);
+    let built = process::run(&mut cargo(&["build", "--quiet", "--workspace"]), Duration::from_secs(40 * 60));
+    match built.and_then(|()| process::run(&mut fuzz, Duration::from_secs(24 * 60 * 60))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: abide-fuzz {failure}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn release_binary(package: &str, arguments: &[String], limit: Duration) -> ExitCode {
