@@ -58,7 +58,8 @@ fn read(arguments: &[String]) -> Result<Options, String> {
             "--input" => options.input = Some(value()?.clone()),
             "--seeds" => options.seeds = Some(value()?.clone()),
             name => {
-                options.targets.push(find(name).ok_or_else(|| format!("`{name}` is not known\n\n{USAGE}"))?)
+                let target = find(name).ok_or_else(|| format!("`{name}` is not known\n\n{USAGE}"))?;
+                options.targets.push(target);
             }
         }
     }
