@@ -22,6 +22,7 @@ The chores of this repository.
     cargo xtask test [--no-install] [--fast]    everything a change must pass
     cargo xtask bench [ARGUMENT…]               the benchmarks; `cargo xtask bench --help` lists them
     cargo xtask crash [ARGUMENT…]               more crash points than a test run takes: --points N --seed S
+    cargo xtask fuzz [--seconds N] [TARGET…]    hostile bytes for longer than a test run takes; --help tells more
     cargo xtask guests [--check]                the carried components, built from their sources
     cargo xtask starters [LANGUAGE…]            what `abide new --behaviour` makes, built and run: rust, js, python
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         "test" => test(rest),
         "bench" => bench(rest),
         "crash" => crash(rest),
+        "fuzz" => fuzz(rest),
         "guests" => guests(rest),
         "starters" => starters(rest),
         "help" | "-h" | "--help" => {
@@ -115,6 +117,23 @@ fn bench(arguments: &[String]) -> ExitCode {
 fn crash(arguments: &[String]) -> ExitCode {
     let crash: Vec<String> = std::iter::once("crash".to_owned()).chain(arguments.iter().cloned()).collect();
     release_binary("abide-sim", &crash, Duration::from_secs(24 * 60 * 60))
+}
+
+/// As the tests are built, and with the whole workspace: arithmetic that overflows is found, and nothing is built twice.
+fn fuzz(arguments: &[String]) -> ExitCode {
+    let mut fuzz = Command::new(target_dir().join("debug/abide-fuzz"));
+    fuzz.current_dir(root()).args(arguments);
+    let built = process::run(
+        &mut cargo(&["test", "--quiet", "--workspace", "--no-run"]),
+        Duration::from_secs(40 * 60),
+    );
+    match built.and_then(|()| process::run(&mut fuzz, Duration::from_secs(24 * 60 * 60))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: abide-fuzz {failure}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn release_binary(package: &str, arguments: &[String], limit: Duration) -> ExitCode {

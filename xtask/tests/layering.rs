@@ -22,13 +22,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("abide-sdk", &["abide-sdk-macros"]),
     ("abide-sdk-macros", &["abide-core"]),
     ("abide-sim", &["abide-core", "abide-store", "abide-host"]),
+    ("abide-fuzz", &["abide-core", "abide-store", "abide-host"]),
     ("abide-bench", &["abide-core", "abide-store", "abide-wasm", "abide-lattice", "abide-host", "abide-sim"]),
     ("frost_guard", &["abide-sdk"]),
     ("xtask", &[]),
 ];
 
 /// Crates that are for this repository alone.
-const UNPUBLISHED: &[&str] = &["abide-sim", "abide-bench", "frost_guard", "xtask"];
+const UNPUBLISHED: &[&str] = &["abide-sim", "abide-fuzz", "abide-bench", "frost_guard", "xtask"];
 
 /// What only some crates name among their dependencies, of any kind. A `*` at the end stands for the rest of a name.
 const CONFINED: &[(&str, &[&str])] = &[

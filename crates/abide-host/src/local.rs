@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -372,9 +373,9 @@ fn is_of_this_user(stream: &UnixStream) -> bool {
 fn serve(stream: &UnixStream, calls: &Sender<Call>) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = String::new();
-    BufReader::new(stream.take(REQUEST_BYTES_MAX)).read_line(&mut line)?;
-    let answer = match serde_json::from_str(&line) {
+    let mut line = Vec::new();
+    BufReader::new(stream.take(REQUEST_BYTES_MAX)).read_until(b'\n', &mut line)?;
+    let answer = match serde_json::from_slice(&line) {
         Ok(body) => {
             let (sender, receiver) = sync_channel(1);
             let answer = match calls.send(Call { body, answer: sender }) {
@@ -385,6 +386,9 @@ fn serve(stream: &UnixStream, calls: &Sender<Call>) -> io::Result<()> {
         }
         Err(error) => json!({ "error": format!("the request is not a line of JSON: {error}") }),
     };
-    let mut stream = stream;
-    stream.write_all(format!("{answer}\n").as_bytes())
+    let mut writer = stream;
+    writer.write_all(format!("{answer}\n").as_bytes())?;
+    // To close it over bytes that were not read would take the answer back from whoever sent them.
+    stream.shutdown(Shutdown::Write)?;
+    io::copy(&mut stream.take(REQUEST_BYTES_MAX), &mut io::sink()).map(drop)
 }
