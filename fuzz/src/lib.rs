@@ -9,9 +9,9 @@ mod mutate;
 mod random;
 mod run;
 pub mod sample;
-mod target;
+mod targets;
 
 pub use corpus::corpus;
 pub use mutate::Mutator;
 pub use run::{Failure, Tally, fuzz, replay};
-pub use target::{Reached, TARGETS, Target, find};
+pub use targets::{Reached, TARGETS, Target, find};

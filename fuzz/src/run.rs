@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::corpus::corpus;
 use crate::mutate::Mutator;
-use crate::target::{Reached, Target};
+use crate::targets::{Reached, Target};
 
 /// Most inputs that are known at once.
 const KNOWN_MAX: usize = 8_192;
