@@ -237,7 +237,7 @@ fn another_configuration_is_another_behaviour() {
         let genesis = sandbox.abide(&["lineage", "one", "--json", "--data-dir", &folder]).yes().json_lines();
         genesis[0]["behaviour"].clone()
     };
-    let (one, two, again) = (digests("1"), digests("2"), digests("1.0").clone());
+    let (one, two, again) = (digests("1"), digests("2"), digests("1.0"));
     assert_eq!(one["component"], two["component"]);
     assert!(
         one["config"].is_string() && one["config"] != two["config"] && one["config"] != again["config"],
