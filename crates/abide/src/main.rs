@@ -5,6 +5,7 @@
 mod command;
 mod context;
 mod error;
+mod file;
 mod folders;
 mod input;
 mod output;

@@ -23,6 +23,18 @@ pub(crate) fn object<'a>(view: &'a View, id: &str) -> Result<&'a Object, Command
     })
 }
 
+/// The objects of those names, or every one.
+pub(crate) fn objects<'a>(
+    view: &'a View,
+    ids: &[String],
+    all: bool,
+) -> Result<Vec<&'a Object>, CommandError> {
+    if all {
+        return Ok(view.engine().objects().iter().collect());
+    }
+    ids.iter().map(|id| object(view, id)).collect()
+}
+
 /// The mutation of that name, and the arguments that `name=value` pairs mean for it.
 pub(crate) fn mutation<'a>(
     object: &'a Object,

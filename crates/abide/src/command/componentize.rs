@@ -9,6 +9,7 @@ use wit_component::ComponentEncoder;
 
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
+use crate::file::write_whole;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,8 +61,7 @@ impl Componentize {
                 CommandError::refused(format!("`{shown}` does not make a component: {error:#}"))
                     .help("build it for wasm32-unknown-unknown, and with one version of abide-sdk")
             })?;
-        fs::write(&self.output, &component)
-            .map_err(|error| CommandError::file("write", &self.output, &error))?;
+        write_whole(&self.output, &component)?;
         let out = &mut context.out;
         let file = self.output.display();
         if out.json() {

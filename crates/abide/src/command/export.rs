@@ -10,6 +10,7 @@ use serde_json::json;
 use super::ask;
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
+use crate::file::write_whole;
 use crate::input::read_note;
 use crate::output::counted;
 
@@ -62,11 +63,7 @@ pub(crate) struct Checkpoint {
 impl Export {
     pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
         let view = context.view()?;
-        let objects: Vec<_> = if self.all {
-            view.engine().objects().iter().collect()
-        } else {
-            self.objects.iter().map(|id| ask::object(&view, id)).collect::<Result<_, _>>()?
-        };
+        let objects = ask::objects(&view, &self.objects, self.all)?;
         let since = self.since.iter().map(|path| read_note(path)).collect::<Result<Vec<_>, _>>()?;
         let options = ExportOptions { since: &since, components: !self.no_behaviours };
         let bundle = bundle::export(&view, objects, options)?;
@@ -114,21 +111,4 @@ impl Checkpoint {
         }
         Ok(Answer::Yes)
     }
-}
-
-/// Writes a file under another name and renames it: it is there whole, or as it was.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = std::fs::File::create(&temporary).and_then(|mut file| {
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    });
-    written.map_err(|error| {
-        // Nothing else can be done about what is left of it.
-        let _ = std::fs::remove_file(&temporary);
-        CommandError::file("write", path, &error)
-    })
 }

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use abide_core::object::Object;
 use abide_host::report::report;
 use clap::Args;
 
 use super::ask;
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
+use crate::file::write_whole;
 use crate::output::counted;
 
 const EXAMPLES: &str = "\
@@ -40,17 +40,12 @@ pub(crate) struct WriteReport {
 impl WriteReport {
     pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
         let view = context.view()?;
-        let objects: Vec<&Object> = if self.all {
-            view.engine().objects().iter().collect()
-        } else {
-            self.objects.iter().map(|id| ask::object(&view, id)).collect::<Result<_, _>>()?
-        };
+        let objects = ask::objects(&view, &self.objects, self.all)?;
         let report = report(&view, &objects)?;
         let answer = Answer::of(report.verified.is_verified());
         let to_stdout = self.output.as_ref().is_some_and(|path| path.as_os_str() == "-");
         if let Some(path) = self.output.as_ref().filter(|_| !to_stdout) {
-            std::fs::write(path, report.to_html())
-                .map_err(|source| CommandError::file("write", path, &source))?;
+            write_whole(path, report.to_html().as_bytes())?;
         }
         let out = &mut context.out;
         if out.json() {
