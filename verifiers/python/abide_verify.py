@@ -471,7 +471,8 @@ class Schema:
         rules = document.get("rules", [])
         need(type(rules) is list and all(type(rule) is dict and text(rule.get("name")) for rule in rules), "rules of a schema are malformed")
         # A step is a map with one of `mutate`, `act`, `spawn` and `sleep`, or a text.
-        self.rules = {rule["name"]: rule["then"] if type(rule.get("then")) is dict else {} for rule in rules}
+        steps = {rule["name"]: rule.get("then") for rule in rules}
+        self.rules = {name: step if type(step) is dict else {str(step): None} for name, step in steps.items()}
         self.has_acts = any("act" in step for step in self.rules.values())
         self.safe_mutation = section(document, "safe_state").get("mutate")
         slope = section(document, "trust_slope")
@@ -879,6 +880,10 @@ class Walk:
                 need(fits(value, self.schema.fields[name]), f"a value that field `{name}` cannot have")
         if 10 in record.keys:
             need(record[10] in self.schema.rules, f"the schema has no rule `{record[10][:64]}`")
+            asked = {SPAWN: "spawn", SLEEP: "sleep", RETRY: "retry", TERMINATE: "terminate"}.get(record.kind, "act")
+            is_own = record.kind in (SPAWN, SLEEP, RETRY, TERMINATE)
+            step = self.schema.rules[record[10]]
+            need(not is_own or asked in step or "act" in step, "the rule that it names does not ask for that")
         if record.kind == CLOCK:
             self.bucket.time -= record[30] - record.time
         self.bucket.go_to(record.time)

@@ -8,7 +8,7 @@ use abide_core::cycle::check_first_values;
 use abide_core::object::Object;
 use abide_core::policy::Policy;
 use abide_core::record::{Caller, Event, Genesis, Hash, Mutated, Record, Signature, Spawned};
-use abide_core::schema::{Schema, Step};
+use abide_core::schema::{RuleIx, Schema, Step};
 use abide_core::slope::Allotment;
 use abide_core::state::Status;
 use abide_core::time::Timestamp;
@@ -40,6 +40,17 @@ pub(super) fn breach(
     );
     if own && object.state.status.is_closed() {
         return Some("it was sealed or had ended before".to_owned());
+    }
+    let step = |rule: RuleIx| object.schema.rules.get(usize::from(rule.0)).map(|rule| &rule.then);
+    let is_asked = match &record.event {
+        Event::Spawn(spawned) => matches!(step(spawned.rule), Some(Step::Spawn(_) | Step::Act(_))),
+        Event::Sleep { rule, .. } => matches!(step(*rule), Some(Step::Sleep(_) | Step::Act(_))),
+        Event::Retry { rule, .. } => matches!(step(*rule), Some(Step::Retry | Step::Act(_))),
+        Event::Terminate(rule) => matches!(step(*rule), Some(Step::Terminate | Step::Act(_))),
+        _ => true,
+    };
+    if !is_asked {
+        return Some("the rule that it names does not ask for that".to_owned());
     }
     match &record.event {
         Event::Mutation(mutated) => mutation_breach(object, mutated, record.time),

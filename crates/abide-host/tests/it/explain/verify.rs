@@ -410,4 +410,16 @@ fn an_end_is_told_once_and_nothing_of_its_own_comes_after() {
             _ => Lie::Keep,
         }));
     assert!(told(&twice).iter().any(|problem| problem.contains("had ended before")), "{:#?}", told(&twice));
+    // Of the rules of the sleeper, the last asks for a mutation.
+    let other = check(&rewritten(&super::scenario::sleeper(), true, |record| match &record.event {
+        Event::Terminate(_) => {
+            edited(record, |record| record.event = Event::Terminate(abide_core::schema::RuleIx(4)))
+        }
+        _ => Lie::Keep,
+    }));
+    assert!(
+        told(&other).iter().any(|problem| problem.contains("does not ask for that")),
+        "{:#?}",
+        told(&other)
+    );
 }
