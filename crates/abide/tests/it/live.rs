@@ -80,8 +80,9 @@ fn another_users_process_is_refused() {
 
     const NOBODY: u32 = 65534;
     // Of the system's Perl, which every user can run.
-    const ASK: &str = "socket(S, PF_UNIX, SOCK_STREAM, 0) or die; connect(S, sockaddr_un($ARGV[0])) or die; \
-        syswrite(S, qq({\"op\":\"status\"}\\n)); print <S>";
+    const CONNECT: &str =
+        "socket(S, PF_UNIX, SOCK_STREAM, 0) or die; connect(S, sockaddr_un($ARGV[0])) or die;";
+    const ASK: &str = "syswrite(S, qq({\"op\":\"status\"}\\n));";
     if !rustix::process::geteuid().is_root() {
         return;
     }
@@ -96,9 +97,21 @@ fn another_users_process_is_refused() {
     for folder in socket.ancestors().skip(1).take_while(|folder| folder.starts_with(sandbox.path(""))) {
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
+    let reaches = std::process::Command::new("/usr/bin/perl")
+        .args(["-e", "exit !-S $ARGV[0]"])
+        .arg(&socket)
+        .env_clear()
+        .uid(NOBODY)
+        .status();
+    if !reaches.is_ok_and(|status| status.success()) {
+        // There is no Perl, or the folder for temporary files is closed to others.
+        return;
+    }
     let ask = |uid: Option<u32>| {
         let mut perl = std::process::Command::new("/usr/bin/perl");
-        perl.args(["-MSocket", "-e", ASK]).arg(&socket).env_clear();
+        // Whoever is refused is told so before it asks.
+        let asks = if uid.is_none() { ASK } else { "" };
+        perl.arg("-MSocket").arg("-e").arg(format!("{CONNECT} {asks} print <S>")).arg(&socket).env_clear();
         if let Some(uid) = uid {
             perl.uid(uid);
         }
