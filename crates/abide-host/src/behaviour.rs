@@ -314,7 +314,8 @@ pub fn diagnose(span: std::ops::Range<usize>, error: &BehaviourError) -> Vec<Dia
     }
 }
 
-fn digest(bytes: &[u8]) -> Hash {
+/// What a component and a configuration are named by: SHA-256.
+pub(crate) fn digest(bytes: &[u8]) -> Hash {
     Hash(Sha256::digest(bytes).into())
 }
 

@@ -14,14 +14,13 @@ use abide_core::record::{Event, Hash, Record};
 use abide_core::schema::Step;
 use abide_store::merkle::Tree;
 use abide_store::{BlobError, LogVerifier, Position, ReadError, SignerError};
-use sha2::{Digest as _, Sha256};
 
+use crate::behaviour::digest;
 use crate::host::HostError;
 use crate::view::{Lineage, View};
 
 /// The kinds of the host's own records that a bundle holds: `host`, `schema`, `clock`.
-pub(crate) const HOST_KINDS: [u8; 3] = [0, SCHEMA, 21];
-const SCHEMA: u8 = 1;
+pub(crate) const HOST_KINDS: [u8; 3] = [0, 1, 21];
 
 /// What a bundle is to hold beside the lineages.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +110,7 @@ pub fn export<'a>(
     bundle.blobs = blobs(view, &numbers, options.components)?;
     let verifier = LogVerifier::new(&view.engine().host().origin, &view.engine().host().log_key)?;
     for note in options.since {
-        let (old, _) = agrees(&verifier, note, |old| tree.root(old)).map_err(ExportError::Since)?;
+        let old = agrees(&verifier, note, |old| tree.root(old)).map_err(ExportError::Since)?;
         let proof = if old == size { Vec::new() } else { hashes(tree.consistency(old, size)) };
         bundle.earlier.push(Earlier { note: note.clone(), proof });
     }
@@ -122,7 +121,7 @@ fn hashes(proof: Option<Vec<[u8; 32]>>) -> Vec<Hash> {
     proof.unwrap_or_default().into_iter().map(Hash).collect()
 }
 
-/// Whether a log, given its roots by size, is what grew out of a checkpoint: its size and root.
+/// Whether a log, given its roots by size, is what grew out of a checkpoint: that one's size.
 ///
 /// # Errors
 /// In what it is not, in words.
@@ -130,7 +129,7 @@ pub(crate) fn agrees(
     verifier: &LogVerifier,
     note: &str,
     root: impl FnOnce(u64) -> Option<[u8; 32]>,
-) -> Result<(u64, [u8; 32]), String> {
+) -> Result<u64, String> {
     let Some((size, stated)) = verifier.verify_note(note) else {
         return Err(format!(
             "the checkpoint is not of this log, or not signed by its key: `{}` is expected",
@@ -144,7 +143,7 @@ pub(crate) fn agrees(
         Some(root) if root != stated => Err(format!(
             "the first {size} records are not those that the checkpoint is of: the log was changed, or grew apart from it"
         )),
-        Some(root) => Ok((size, root)),
+        Some(_) => Ok(size),
     }
 }
 
@@ -227,9 +226,4 @@ fn behaviour_of(record: &Record) -> Option<Behaviour> {
         Event::Upgrade(upgrade) => Some(upgrade.behaviour),
         _ => None,
     }
-}
-
-/// The digest that a blob is named by.
-pub(crate) fn digest(bytes: &[u8]) -> Hash {
-    Hash(Sha256::digest(bytes).into())
 }

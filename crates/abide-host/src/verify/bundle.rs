@@ -12,8 +12,8 @@ use abide_store::{Commit, Entry, Log, LogOptions, LogReader, LogSigner, LogVerif
 use serde_json::{Value as Json, json};
 
 use super::{Against, Lineages, whole};
-use crate::behaviour::Behaviours;
-use crate::bundle::{HOST_KINDS, agrees, behaviours, digest};
+use crate::behaviour::{Behaviours, digest};
+use crate::bundle::{HOST_KINDS, agrees, behaviours};
 use crate::history::{Problem, replay};
 use crate::host::HostError;
 use crate::keys;
@@ -100,7 +100,14 @@ pub fn verify_bundle(bundle: &Bundle, options: &Against) -> Result<VerifiedBundl
     if !found.problems.is_empty() {
         return Ok(found);
     }
-    let Some(view) = View::of_bundle(reader)? else { return Ok(found) };
+    let view = match View::of_bundle(reader) {
+        Ok(Some(view)) => view,
+        Ok(None) | Err(HostError::Fold { .. }) => {
+            found.problems.push(whole("its records do not fold".to_owned()));
+            return Ok(found);
+        }
+        Err(error) => return Err(error),
+    };
     check_blobs(bundle, &view, options.execute.is_some(), &mut found.problems)?;
     if let Some(compiler) = options.execute.as_ref().filter(|_| found.problems.is_empty()) {
         let guest = Behaviours::new(view.reader().blobs(), Arc::clone(compiler));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use abide_core::bundle::{BYTES_MAX, Bundle};
+use abide_core::record::Hash;
 use abide_host::history::Problem;
 use abide_host::verify::{self, Against, TrustedKey, VerifiedBundle};
 use clap::Args;
@@ -67,9 +68,7 @@ fn verify_store(against: &Against, context: &mut Context) -> Result<Answer, Comm
     }
     let found = u64::try_from(verified.problems.len()).unwrap_or(u64::MAX);
     tell_problems(&verified.problems, verified.problems_more, context)?;
-    let head = verified
-        .head
-        .map_or_else(|| "no head".to_owned(), |(size, root)| format!("head {root} of size {size}"));
+    let head = head_in_words(verified.head);
     let records = counted(verified.records, "record");
     let verdict = verdict(answer, found.saturating_add(verified.problems_more), context);
     let out = &mut context.out;
@@ -98,9 +97,7 @@ fn verify_bundle(path: &Path, against: &Against, context: &mut Context) -> Resul
     let out = &mut context.out;
     let (records, objects) =
         (counted(verified.records, "record"), counted(verified.objects.len() as u64, "object"));
-    let head = verified
-        .head
-        .map_or_else(|| "no head".to_owned(), |(size, root)| format!("head {root} of size {size}"));
+    let head = head_in_words(verified.head);
     out.line(format_args!("{verdict}: {records} of {objects}, {head}"))?;
     for size in &verified.earlier {
         out.line(format_args!("the log goes on from its checkpoint of {}", counted(*size, "record")))?;
@@ -115,6 +112,10 @@ fn verify_bundle(path: &Path, against: &Against, context: &mut Context) -> Resul
     }
     tell_executed(verified.executed, context)?;
     Ok(answer)
+}
+
+fn head_in_words(head: Option<(u64, Hash)>) -> String {
+    head.map_or_else(|| "no head".to_owned(), |(size, root)| format!("head {root} of size {size}"))
 }
 
 fn tell_problems(problems: &[Problem], more: u64, context: &mut Context) -> Result<(), CommandError> {
