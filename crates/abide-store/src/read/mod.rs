@@ -62,7 +62,7 @@ impl LogReader {
         };
         reader.advance(log.last_frame.unwrap_or(0))?;
         if reader.segments.end() == Position::START {
-            return Err(OpenError::Missing { path: reader.segments.disk().describe("") });
+            return Err(headless(&**reader.segments.disk())?);
         }
         // A snapshot is written when all before it is durable: a log that ends before one has lost something.
         let end = reader.segments.end().0;
@@ -92,6 +92,40 @@ impl LogReader {
         let (end, bases) = (last.end(), files.iter().map(|file| file.base).collect());
         let segments = Segments::new(disk, bases, end);
         Ok(Self { segments, heads: Heads::default(), size: 0, checkpoint: None, snapshot: None })
+    }
+
+    /// The log as if it ended after its first `records`, or before: between two frames, and at the latest where one is damaged.
+    ///
+    /// It stands on no snapshot, and of the frames only the checksums are checked.
+    ///
+    /// # Errors
+    /// What the disk says, or [`ReadError::Newer`].
+    pub fn first(&self, records: u64) -> Result<Self, ReadError> {
+        let mut first = Self {
+            segments: Segments::new(self.segments.disk().clone(), Vec::new(), 0),
+            heads: Heads::default(),
+            size: 0,
+            checkpoint: None,
+            snapshot: None,
+        };
+        for frame in self.frames(Position::START) {
+            let frame = match frame {
+                Err(ReadError::Damaged(_)) => break,
+                read => read?,
+            };
+            let checkpoint = frame.checkpoint();
+            if checkpoint.size > records {
+                break;
+            }
+            frame.records().for_each(|record| {
+                first.heads.replace(record.object, record.pos);
+            });
+            let base = self.segments.span(frame.position().0).map_or(0, |(base, _)| base);
+            first.segments.grow(base, frame.end().0);
+            first.size = checkpoint.size;
+            first.checkpoint = Some(checkpoint);
+        }
+        Ok(first)
     }
 
     /// Where the first sound frame after a place that holds none starts, also past this reader's end. Where there is one,
@@ -305,6 +339,21 @@ impl LogReader {
 /// bear the log key's signature. Under a key that is not known here, the benefit of the doubt goes to the frame.
 pub(crate) fn is_genuine(verifier: &LogVerifier, frame: &FrameView<'_>) -> bool {
     frame.header.key_id != verifier.key_id() || verifier.verify(frame.size(), &frame.root, &frame.signature)
+}
+
+/// Why nothing is read of a log whose first segment has no header: it is damaged where frames follow, else never came to be.
+fn headless(disk: &dyn Disk) -> Result<OpenError, DiskError> {
+    let mut window = Window::open(disk, Position::START.0)?;
+    let Err(HeaderFault::Invalid(what)) = window.header()? else {
+        return Ok(OpenError::Missing { path: disk.describe("") });
+    };
+    Ok(match window.frame_after(0, |_| true)? {
+        Some(frame) => {
+            let what = format!("{what}, and a whole frame follows at byte {frame}");
+            Damage { path: window.described().to_owned(), offset: 0, what }.into()
+        }
+        None => OpenError::Missing { path: disk.describe("") },
+    })
 }
 
 /// The segments, once they follow each other.

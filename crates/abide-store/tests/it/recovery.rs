@@ -6,8 +6,8 @@ use abide_store::merkle::leaf_hash;
 use abide_store::{Log, LogOptions, LogReader, LogSigner, MemoryDisk, OpenError, Position};
 
 use crate::support::{
-    ORIGIN, append, append_ticks, content, create, damage, frame_offsets, open, read_file, records, segments,
-    ticks, write_file,
+    ORIGIN, append, append_ticks, content, content_read, create, damage, frame_offsets, open, read_file,
+    records, segments, ticks, write_file,
 };
 
 /// A log of ten ticks in three segments: four, four and two.
@@ -69,6 +69,44 @@ fn damage_before_the_last_frame_is_refused_wherever_it_is() {
             write_file(&disk, &path, &whole);
         }
     }
+}
+
+#[test]
+fn a_reader_tells_a_damaged_header_of_the_only_segment_from_no_store() {
+    let disk = MemoryDisk::new();
+    append_ticks(&mut create(&disk), 0, 2);
+    let path = segments(&disk).pop().unwrap();
+    let whole = read_file(&disk, &path);
+    let first = frame_offsets(&disk, &path)[0];
+    for offset in (0..first).filter(|offset| !(8..12).contains(offset)) {
+        damage(&disk, &path, offset);
+        let refused = LogReader::open(Arc::new(disk.clone())).unwrap_err();
+        assert!(matches!(refused, OpenError::Damaged(_)), "{offset}: {refused}");
+        write_file(&disk, &path, &whole);
+    }
+    write_file(&disk, &path, &whole[..usize::try_from(first).unwrap() - 8]);
+    let refused = LogReader::open(Arc::new(disk)).unwrap_err();
+    assert!(matches!(refused, OpenError::Missing { .. }), "a host that was killed as it began: {refused}");
+}
+
+#[test]
+fn the_first_records_of_a_log_are_a_log() {
+    let disk = written();
+    let path = segments(&disk)[1].clone();
+    let whole = LogReader::open(Arc::new(disk.clone())).unwrap();
+    for records in 0..=31 {
+        let first = whole.first(records).unwrap();
+        let frames = (records / 3).min(10);
+        assert_eq!(content_read(&first), ticks(0, frames), "{records}");
+        assert_eq!(first.checkpoint().map_or(0, |checkpoint| checkpoint.size), frames * 3);
+        assert!(first.verify().unwrap().is_sound());
+        let lineage = first.head(0).into_iter().flat_map(|head| first.lineage(head));
+        let lineage: Vec<_> = lineage.map(Result::unwrap).collect();
+        assert_eq!(lineage.len() as u64, frames * 2, "{records}: the heads are those of its end");
+    }
+    damage(&disk, &path, frame_offsets(&disk, &path)[1]);
+    let damaged = LogReader::open_damaged(Arc::new(disk)).unwrap();
+    assert_eq!(content_read(&damaged.first(u64::MAX).unwrap()), ticks(0, 5), "up to the damage");
 }
 
 #[test]
@@ -155,7 +193,7 @@ fn a_last_segment_without_its_header_or_its_frame_was_never_acknowledged() {
     for len in [0, 1, first_frame - 1, first_frame, first_frame + 1, second_frame - 1] {
         write_file(&disk, &path, &whole[..len]);
         let reader = LogReader::open(Arc::new(disk.clone())).unwrap();
-        assert_eq!(crate::support::content_read(&reader), kept, "{len}");
+        assert_eq!(content_read(&reader), kept, "{len}");
         let (log, recovery) = open(&disk).unwrap();
         assert_eq!((recovery.cut_bytes, content(&log)), (len as u64, kept.clone()), "{len}");
     }
