@@ -1,24 +1,23 @@
 //! A report on objects for a person: what is in force, what was decided, denied and overridden, and whether the log holds.
 //!
-//! [`fn@report`] gathers it in one pass over each lineage; [`Report::to_html`] is one page that needs nothing beside it: no
-//! network, no script. Everything out of the log is escaped where it is written.
+//! [`Ground::open`] verifies the log, [`Ground::report`] gathers it in one pass over each lineage; [`Report::to_html`] is one
+//! page that needs nothing beside it: no network, no script. Everything out of the log is escaped where it is written.
 
 mod gather;
+mod ground;
 mod page;
 mod plot;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use abide_core::object::Object;
 use abide_core::record::json::micro_json;
 use abide_core::time::{Span, Timestamp};
 use serde_json::{Value as Json, json};
 
-use crate::host::HostError;
-use crate::verify::{Verified, verify};
-use crate::view::View;
+use crate::verify::Verified;
 
+pub use ground::Ground;
 pub use plot::{POINTS_MAX, Point};
 
 /// Most rows of a table: the last ones, and of gaps the longest.
@@ -27,14 +26,18 @@ pub const ROWS_MAX: usize = 50;
 /// What a page holds.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The host's identity.
-    pub host: Arc<str>,
-    /// The time of the last recorded tick.
-    pub time: Timestamp,
+    /// The host's identity; `None` where record 0 is lost.
+    pub host: Option<Arc<str>>,
+    /// The time of the last tick that is told of; `None` where there is none.
+    pub time: Option<Timestamp>,
     /// Whether the whole log holds.
     pub verified: Verified,
+    /// Where it does not: how many records stand before the first thing that is wrong. The objects are told of by these alone.
+    pub sound_records: Option<u64>,
     /// The objects, as they were named.
     pub objects: Vec<ObjectReport>,
+    /// Those that were named and of which no sound record tells; none where the log verifies.
+    pub absent: Vec<String>,
 }
 
 /// What it holds of an object.
@@ -108,19 +111,6 @@ pub struct Row {
     pub cause: String,
 }
 
-/// Gathers a report on objects of a log, and verifies the whole log.
-///
-/// # Errors
-/// When the log cannot be read, or a record of one of the lineages does not verify.
-pub fn report(view: &View, objects: &[&Object]) -> Result<Report, HostError> {
-    Ok(Report {
-        host: Arc::clone(&view.engine().host().identity),
-        time: view.time(),
-        verified: verify(view)?,
-        objects: objects.iter().map(|object| gather::object(view, object)).collect::<Result<_, _>>()?,
-    })
-}
-
 impl Rows {
     fn push(&mut self, row: Row) {
         if self.rows.len() == ROWS_MAX {
@@ -147,9 +137,11 @@ impl Report {
     #[must_use]
     pub fn to_json(&self) -> Json {
         json!({
-            "host": &*self.host,
-            "time": self.time.to_string(),
+            "host": self.host.as_deref(),
+            "time": self.time.map(|time| time.to_string()),
             "verification": self.verified.to_json(),
+            "sound_records": self.sound_records,
+            "absent": self.absent,
             "objects": self.objects.iter().map(ObjectReport::to_json).collect::<Vec<_>>(),
         })
     }

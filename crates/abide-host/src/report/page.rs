@@ -24,9 +24,10 @@ impl Report {
     #[must_use]
     pub fn to_html(&self) -> String {
         let ids: Vec<&str> = self.objects.iter().map(|object| text(&object.shown, "/id")).collect();
-        let title = match ids.as_slice() {
-            [only] => format!("Report on {only}"),
-            several => format!("Report on {} objects", several.len()),
+        let title = match (ids.as_slice(), self.absent.as_slice()) {
+            ([only], []) => format!("Report on {only}"),
+            ([], [only]) => format!("Report on {only}"),
+            (told, absent) => format!("Report on {} objects", told.len() + absent.len()),
         };
         let page = html! {
             (DOCTYPE)
@@ -40,15 +41,20 @@ impl Report {
                 }
                 body {
                     h1 { (title) }
-                    p { "Host " span.h { (self.host) } ", as of " (self.time) "." }
+                    @if let (Some(host), Some(time)) = (&self.host, self.time) {
+                        p { "Host " span.h { (host) } ", as of " (time) "." }
+                    }
                     (verdict(&self.verified))
+                    @if let Some(records) = self.sound_records { (ground(records, &self.absent)) }
                     @if ids.len() > 1 {
                         table {
                             tr { th { "Object" } th { "Schema" } th { "Status" } th.n { "Records" } }
                             @for (n, object) in self.objects.iter().enumerate() { (listed(n, object)) }
                         }
                     }
-                    @for (n, object) in self.objects.iter().enumerate() { (section(n, object)) }
+                    @for (n, object) in self.objects.iter().enumerate() {
+                        (section(n, object, self.sound_records))
+                    }
                 }
             }
         };
@@ -63,13 +69,31 @@ fn verdict(verified: &Verified) -> Markup {
         @if verified.is_verified() {
             p.yes { strong { "Verified" } ": the whole log is what this host wrote, and the law of every schema was kept." }
         } @else {
-            p.no { strong { "Not verified" } ": the log is not what its host wrote." }
+            p.no { strong { "Not verified" } ": the log is damaged, or is not what its host wrote." }
             ul { @for problem in verified.problems.iter().take(ROWS_MAX) { li { (problem.to_string()) } } }
             @if more > 0 { p.note { "and " (more) " more: `abide verify` names them." } }
         }
         p.note {
             (verified.records) " records of " (verified.objects) " objects"
             @if let Some((size, root)) = verified.head { ", head of size " (size) ": " span.h { (root) } }
+            @if verified.tail_bytes > 0 {
+                "; " (verified.tail_bytes) " bytes behind the last whole commit: of one that is being written, or was when the host was killed"
+            }
+        }
+    }
+}
+
+/// What a page on a log that does not verify stands on.
+fn ground(records: u64, absent: &[String]) -> Markup {
+    html! {
+        @if records == 0 {
+            p { "Nothing stands before that, so nothing can be told of its objects." }
+        } @else {
+            p {
+                "What follows is told by the first " (records) " records alone: those before the first thing that is wrong. "
+                "What came after them is left out, since it cannot be relied on."
+            }
+            @for id in absent { p.no { "None of these is a record of " strong { (id) } "." } }
         }
     }
 }
@@ -85,10 +109,13 @@ fn listed(n: usize, object: &ObjectReport) -> Markup {
     }
 }
 
-fn section(n: usize, object: &ObjectReport) -> Markup {
+fn section(n: usize, object: &ObjectReport, sound_records: Option<u64>) -> Markup {
     let shown = &object.shown;
     html! {
         h2 id=(format!("object-{n}")) { (text(shown, "/id")) }
+        @if let Some(records) = sound_records {
+            p.no { strong { "Not as it is now" } ": as the first " (records) " records of the log leave it." }
+        }
         @if let Some(intent) = shown.get("intent").and_then(Json::as_str) { p { (intent) } }
         (identity(shown))
         h3 { "In force" }

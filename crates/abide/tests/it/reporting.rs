@@ -1,5 +1,9 @@
 //! `report`: one page about objects, for a person.
 
+use std::path::PathBuf;
+
+use serde_json::{Value as Json, json};
+
 use crate::support::{Sandbox, snapshot};
 
 const BAD: &str = "<script>alert('x')</script>\"&";
@@ -111,16 +115,109 @@ fn tables_are_capped_and_say_so() {
     assert!(html.contains("The last 50 of 52; `abide lineage` shows all."), "{html}");
 }
 
+/// The only segment of a store.
+fn segment(sandbox: &Sandbox) -> PathBuf {
+    std::fs::read_dir(sandbox.store("tank").join("log")).unwrap().next().unwrap().unwrap().path()
+}
+
+/// Flips a bit of the log so many bytes from its start or, where that is negative, from its end.
+fn flip(sandbox: &Sandbox, at: i64) {
+    let path = segment(sandbox);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = usize::try_from(at).unwrap_or_else(|_| bytes.len() - usize::try_from(-at).unwrap());
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// The page and the JSON of a log that does not verify. Both say all that `verify` says.
+fn page_of_unsound(sandbox: &Sandbox, args: &[&str]) -> (String, Json) {
+    let ran = sandbox.abide(&[&["report"], args, &["-o", "report.html"]].concat());
+    assert_eq!(ran.code, Some(1), "{}", ran.text());
+    assert!(ran.out.starts_with("not verified: a report on"), "{}", ran.text());
+    let html = sandbox.read("report.html");
+    let ran = sandbox.abide(&[&["report", "--json"], args].concat());
+    assert_eq!(ran.code, Some(1), "{}", ran.text());
+    let json = ran.json();
+    let verified = sandbox.abide(&["verify", "--json"]);
+    assert_eq!(json["verification"], verified.json());
+    for line in sandbox.abide(&["verify"]).out.lines() {
+        let Some(problem) = line.strip_prefix("problem: ") else { continue };
+        let shown = html.replace("&quot;", "\"").replace(sandbox.path("").to_str().unwrap(), "$DIR/");
+        assert!(shown.contains(problem), "{problem}: {html}");
+    }
+    assert!(html.contains("<strong>Not verified</strong>"), "{html}");
+    (html, json)
+}
+
 #[test]
-fn a_damaged_log_has_no_page() {
+fn a_damaged_log_has_a_page_up_to_the_damage() {
     let sandbox = Sandbox::with_run_tank();
-    let log = sandbox.store("tank").join("log");
-    let segment = std::fs::read_dir(&log).unwrap().next().unwrap().unwrap().path();
-    let mut bytes = std::fs::read(&segment).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&segment, bytes).unwrap();
-    let ran = sandbox.abide(&["report", "tank", "-o", "report.html"]);
+    let whole = sandbox.abide(&["report", "tank", "--json"]).yes().json();
+    assert_eq!((&whole["sound_records"], &whole["absent"]), (&Json::Null, &json!([])));
+    let middle = i64::try_from(std::fs::metadata(segment(&sandbox)).unwrap().len() / 2).unwrap();
+    for with_snapshot in [true, false] {
+        if !with_snapshot {
+            std::fs::remove_dir_all(sandbox.store("tank").join("snapshots")).unwrap();
+        }
+        flip(&sandbox, middle);
+        let (html, json) = page_of_unsound(&sandbox, &["tank", "pump"]);
+        let sound = json["sound_records"].as_u64().unwrap();
+        assert_eq!(json["verification"]["problems"][0]["record"], sound, "up to the first damage");
+        assert!(sound > 100 && sound < whole["verification"]["records"].as_u64().unwrap());
+        assert!(html.contains(&format!("told by the first {sound} records alone")), "{html}");
+        assert!(html.contains(&format!("as the first {sound} records of the log leave it")), "{html}");
+        assert!(html.contains("None of these is a record of <strong>pump</strong>"), "{html}");
+        assert_eq!((&json["host"], &json["absent"]), (&whole["host"], &json!(["pump"])));
+        let (was, is) = (&json["objects"][0], &whole["objects"][0]);
+        assert_eq!(was["versions"], is["versions"]);
+        assert!(was["object"]["lineage"]["length"].as_u64() < is["object"]["lineage"]["length"].as_u64());
+        assert!(json["time"].as_str() < whole["time"].as_str());
+        let (all, _) = page_of_unsound(&sandbox, &["--all"]);
+        assert!(all.contains("<h2 id=\"object-0\">tank</h2>") && !all.contains("pump</strong>"), "{all}");
+        flip(&sandbox, middle);
+    }
+}
+
+#[test]
+fn a_damaged_tail_is_damage_where_the_log_had_come_further() {
+    let sandbox = Sandbox::with_run_tank();
+    let whole = sandbox.abide(&["report", "tank", "--json"]).yes().json();
+    flip(&sandbox, -30);
+    let (_, json) = page_of_unsound(&sandbox, &["tank"]);
+    let records = whole["verification"]["records"].as_u64().unwrap();
+    let sound = json["sound_records"].as_u64().unwrap();
+    assert!(sound < records && sound > records - 10, "{sound} of {records}");
+    // Nothing else shows that the last commit was ever whole.
+    std::fs::remove_dir_all(sandbox.store("tank").join("snapshots")).unwrap();
+    let html = page(&sandbox, &["tank"]);
+    assert!(html.contains("bytes behind the last whole commit") && html.contains("Verified"), "{html}");
+}
+
+#[test]
+fn a_log_whose_beginning_is_lost_has_a_page_with_the_verdict() {
+    let sandbox = Sandbox::with_run_tank();
+    // The header of the segment, and the first commit.
+    for at in [3, 300] {
+        flip(&sandbox, at);
+        let (html, json) = page_of_unsound(&sandbox, &["tank"]);
+        assert!(html.contains("Nothing stands before that"), "{html}");
+        assert_eq!((&json["host"], &json["sound_records"]), (&Json::Null, &0.into()), "{at}");
+        assert_eq!((&json["objects"], &json["absent"]), (&json!([]), &json!(["tank"])));
+        flip(&sandbox, at);
+    }
+    page(&sandbox, &["tank"]);
+}
+
+#[test]
+fn what_is_not_there_has_no_page() {
+    let sandbox = Sandbox::with_run_tank();
+    let ran = sandbox.abide(&["report", "tank", "-o", "report.html", "--data-dir", "nowhere"]);
     assert_eq!(ran.code, Some(3), "{}", ran.text());
-    assert!(ran.err.contains("damaged") && !sandbox.path("report.html").exists(), "{}", ran.text());
+    let ran = sandbox.abide(&["report", "tnak", "-o", "report.html"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.text());
+    assert!(
+        ran.err.contains("did you mean `tank`") && !sandbox.path("report.html").exists(),
+        "{}",
+        ran.text()
+    );
 }
