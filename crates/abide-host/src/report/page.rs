@@ -9,15 +9,23 @@ use super::plot::svg;
 use super::{ObjectReport, ROWS_MAX, Report, Rows};
 use crate::verify::Verified;
 
+/// On a narrow screen, what records say goes below their numbers and times; other tables are pushed sideways, and never the page. Paper is white, whatever the screen is.
 const STYLE: &str = "\
-body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}\
-h1,h2,h3{line-height:1.2}h2{margin-top:3rem;border-top:2px solid #d0d7de;padding-top:1.5rem}\
-table{border-collapse:collapse;margin:.5rem 0;width:100%}td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0;\
-border-bottom:1px solid #d8dee4;overflow-wrap:anywhere}th{font-weight:600}.n{text-align:right;white-space:nowrap}\
-.t{white-space:nowrap}code,.h{font:13px ui-monospace,monospace;overflow-wrap:anywhere}.note{color:#57606a}\
-.yes{color:#116329}.no{color:#a40e26}svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#57606a}\
-.axis{stroke:#afb8c1}.level{fill:none;stroke:#0969da;stroke-width:1.5}.bound{fill:none;stroke:#a40e26;stroke-dasharray:6 4}\
-@media print{h2{break-before:page}}";
+:root{--ink:#1b1f24;--paper:#fff;--faint:#57606a;--rule:#d8dee4;--axis:#8c959f;--yes:#116329;--no:#a40e26;--level:#0969da}\
+@media screen and (prefers-color-scheme:dark){:root{color-scheme:dark;--ink:#e6edf3;--paper:#0d1117;--faint:#9198a1;\
+--rule:#30363d;--axis:#656c76;--yes:#56d364;--no:#ff7b72;--level:#58a6ff}}\
+body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:var(--ink);background:var(--paper);\
+overflow-wrap:break-word}h1,h2,h3{line-height:1.2}h2{margin-top:3rem;border-top:2px solid var(--rule);padding-top:1.5rem}\
+a{color:var(--level)}table{border-collapse:collapse;margin:.5rem 0;width:100%}td,th{text-align:left;vertical-align:top;\
+padding:.2rem .8rem .2rem 0;border-bottom:1px solid var(--rule)}td{overflow-wrap:anywhere;min-width:5.2rem}th{font-weight:600}\
+.n{text-align:right;white-space:nowrap;min-width:0;width:1%}.t{white-space:nowrap;width:1%}.h{font:13px ui-monospace,monospace;\
+overflow-wrap:anywhere}td.h,td.w{min-width:12rem}.note{color:var(--faint)}.yes{color:var(--yes)}.no{color:var(--no)}\
+.plot{display:grid;grid-template-columns:auto 1fr;gap:.3rem .5rem;font-size:13px;color:var(--faint)}\
+.y,.x{display:flex;justify-content:space-between;flex-wrap:wrap}.y{flex-direction:column;text-align:right}.x{grid-column:2}\
+.x :last-child{margin-left:auto}svg{width:100%;height:11rem;overflow:visible}svg *{fill:none;stroke-width:1.5;vector-effect:non-scaling-stroke}\
+.axis{stroke:var(--axis)}.level{stroke:var(--level)}.bound{stroke:var(--no);stroke-dasharray:6 4}\
+@media(max-width:45rem){table{display:block;overflow-x:auto}.s,.s tbody{display:block}.s tr{display:flex;flex-wrap:wrap;\
+border-bottom:1px solid var(--rule)}.s td,.s th{border:0;width:auto}.s td.w{flex-basis:100%}}@media print{h2{break-before:page}}";
 
 impl Report {
     /// The page as HTML.
@@ -74,7 +82,7 @@ fn verdict(verified: &Verified) -> Markup {
             @if more > 0 { p.note { "and " (more) " more: `abide verify` names them." } }
         }
         p.note {
-            (verified.records) " records of " (verified.objects) " objects"
+            (counted(verified.records, "record")) " of " (counted(verified.objects, "object"))
             @if let Some((size, root)) = verified.head { ", head of size " (size) ": " span.h { (root) } }
             @if verified.tail_bytes > 0 {
                 "; " (verified.tail_bytes) " bytes behind the last whole commit: of one that is being written, or was when the host was killed"
@@ -90,8 +98,8 @@ fn ground(records: u64, absent: &[String]) -> Markup {
             p { "Nothing stands before that, so nothing can be told of its objects." }
         } @else {
             p {
-                "What follows is told by the first " (records) " records alone: those before the first thing that is wrong. "
-                "What came after them is left out, since it cannot be relied on."
+                "What follows is told by the first " (counted(records, "record")) " alone: what stands before the first thing that is "
+                "wrong. What came after it is left out, since it cannot be relied on."
             }
             @for id in absent { p.no { "None of these is a record of " strong { (id) } "." } }
         }
@@ -114,7 +122,7 @@ fn section(n: usize, object: &ObjectReport, sound_records: Option<u64>) -> Marku
     html! {
         h2 id=(format!("object-{n}")) { (text(shown, "/id")) }
         @if let Some(records) = sound_records {
-            p.no { strong { "Not as it is now" } ": as the first " (records) " records of the log leave it." }
+            p.no { strong { "As it was" } ": as the first " (counted(records, "record")) " of the log leave it. How it is now cannot be told." }
         }
         @if let Some(intent) = shown.get("intent").and_then(Json::as_str) { p { (intent) } }
         (identity(shown))
@@ -150,7 +158,7 @@ fn section(n: usize, object: &ObjectReport, sound_records: Option<u64>) -> Marku
             table {
                 tr { th { "Check" } th.n { "Recorded" } th.n { "Counted" } th { "The last said" } }
                 @for (code, (recorded, counted, last)) in &object.denials {
-                    tr { td { (code) } td.n { (recorded) } td.n { (counted) } td { (last) } }
+                    tr { td { (code) } td.n { (recorded) } td.n { (counted) } td.w { (last) } }
                 }
             }
         }
@@ -197,12 +205,12 @@ fn rows(rows: &Rows, cause: bool) -> Markup {
             @if rows.left_out() > 0 {
                 p.note { "The last " (rows.rows.len()) " of " (rows.total) "; `abide lineage` shows all." }
             }
-            table {
+            table.s {
                 tr { th.n { "Record" } th { "Time" } th { "What" } @if cause { th { "Cause" } } }
                 @for row in &rows.rows {
                     tr {
-                        td.n { (row.seq) } td.t { (row.time) } td { (row.what) }
-                        @if cause { td { (row.cause) } }
+                        td.n { (row.seq) } td.t { (row.time) } td.w { (row.what) }
+                        @if cause { td.w { (row.cause) } }
                     }
                 }
             }
@@ -216,6 +224,10 @@ fn text<'j>(json: &'j Json, pointer: &str) -> &'j str {
 
 fn number(json: &Json, pointer: &str) -> u64 {
     json.pointer(pointer).and_then(Json::as_u64).unwrap_or_default()
+}
+
+fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// A value for a cell: texts without quotes, and what is long cut short.

@@ -57,16 +57,16 @@ pub(super) fn svg(points: &[Point]) -> Markup {
         });
         each.collect::<Vec<_>>().join(" ")
     };
+    // The words are beside the drawing, which is stretched: they keep their size on any screen.
     html! {
-        svg viewBox="-60 -14 880 224" role="img" aria-label="slope level over time" {
-            line x1="0" y1="180" x2="800" y2="180" class="axis" {}
-            line x1="0" y1="0" x2="0" y2="180" class="axis" {}
-            polyline points=(path(|point| point.bound)) class="bound" {}
-            polyline points=(path(|point| point.level)) class="level" {}
-            text x="-6" y="4" text-anchor="end" { (micro_json(top)) }
-            text x="-6" y="184" text-anchor="end" { "0" }
-            text x="0" y="202" { (from) }
-            text x="800" y="202" text-anchor="end" { (to) }
+        div.plot {
+            div.y { span { (micro_json(top)) } span { "0" } }
+            svg viewBox="0 0 800 180" preserveAspectRatio="none" role="img" aria-label="slope level over time" {
+                polyline points="0,0 0,180 800,180" class="axis" {}
+                polyline points=(path(|point| point.bound)) class="bound" {}
+                polyline points=(path(|point| point.level)) class="level" {}
+            }
+            div.x { span { (from) } span { (to) } }
         }
     }
 }
