@@ -21,7 +21,7 @@ use serde_json::json;
 pub const SCHEMA: &str = include_str!("sample.yaml");
 
 /// When the sample begins: 2026-01-01T00:00:00Z.
-const START: Timestamp = Timestamp(1_767_225_600_000_000_000);
+pub(crate) const START: Timestamp = Timestamp(1_767_225_600_000_000_000);
 /// Segments are small, so that there are several.
 const SEGMENT_BYTES: u64 = 6 * 1024;
 /// What is observed, a tick each: levels and heats.
@@ -143,7 +143,7 @@ fn make() -> Result<Sample, Box<dyn Error>> {
     Ok(Sample { schema, records, files: files(&disk)?, bundle, notes, verifier })
 }
 
-fn files(disk: &MemoryDisk) -> Result<BTreeMap<String, Vec<u8>>, Box<dyn Error>> {
+pub(crate) fn files(disk: &MemoryDisk) -> Result<BTreeMap<String, Vec<u8>>, Box<dyn Error>> {
     let mut files = BTreeMap::new();
     for dir in ["log", "snapshots", "blobs"] {
         for entry in disk.list(dir).unwrap_or_default() {

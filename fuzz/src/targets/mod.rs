@@ -1,5 +1,6 @@
 //! The targets, a file for each.
 
+mod act;
 mod bundle;
 mod canonical;
 mod cursor;
@@ -48,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     source::CSV,
     source::JSON_LINES,
     cursor::TARGET,
+    act::TARGET,
     local::TARGET,
     time::TARGET,
 ];
