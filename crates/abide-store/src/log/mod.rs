@@ -133,6 +133,7 @@ impl Log {
         let recovered = recover::recover(disk)?;
         recovered.check_key(&options.signer)?;
         let file = recovered.settle()?;
+        make_missing_folders(&**recovered.segments.disk())?;
         let mut log = Self::new(options, lock, recovered.segments, recovered.state, file);
         log.checkpoint.clone_from(&recovered.report.checkpoint);
         Ok((log, recovered.report))
@@ -434,6 +435,17 @@ fn lock(disk: &dyn Disk) -> Result<LockGuard, OpenError> {
         LockError::Held { pid } => OpenError::InUse { path: disk.describe(""), pid },
         LockError::Io(source) => DiskError::at("lock", disk, LOCK_FILE, None)(source).into(),
     })
+}
+
+/// A copy of a store need not have the folders that were empty.
+fn make_missing_folders(disk: &dyn Disk) -> Result<(), DiskError> {
+    let at = |operation, path| DiskError::at(operation, disk, path, None);
+    let is_missing = |dir: &&str| disk.list(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    let missing: Vec<&str> = [SNAPSHOT_DIR, BLOB_DIR].into_iter().filter(is_missing).collect();
+    for dir in &missing {
+        disk.create_dir(dir).map_err(at("create", dir))?;
+    }
+    if missing.is_empty() { Ok(()) } else { disk.sync_dir("").map_err(at("flush", "")) }
 }
 
 fn create_first_segment(disk: &dyn Disk, signer: &LogSigner) -> Result<(Arc<dyn DiskFile>, u64), DiskError> {

@@ -9,8 +9,8 @@ use abide_store::{
 };
 
 use crate::support::{
-    Plain, append, append_ticks, content, content_read, create, damage, lineage, open, options, records,
-    segments, signer, ticks,
+    Plain, append, append_ticks, content, content_read, create, damage, lineage, open, options, read_file,
+    records, segments, signer, ticks, write_file,
 };
 
 #[test]
@@ -170,6 +170,22 @@ fn a_commit_larger_than_a_frame_is_refused() {
 }
 
 #[test]
+fn a_store_without_its_empty_folders_goes_on() {
+    let (disk, copy) = (MemoryDisk::new(), MemoryDisk::new());
+    append_ticks(&mut create(&disk), 0, 3);
+    copy.create_dir("log").unwrap();
+    for path in segments(&disk) {
+        write_file(&copy, &path, &read_file(&disk, &path));
+    }
+    let (mut log, _) = open(&copy).unwrap();
+    log.write_snapshot(b"state").unwrap();
+    log.blobs().put(b"component").unwrap();
+    append_ticks(&mut log, 3, 4);
+    drop(log);
+    assert_eq!(open(&copy).unwrap().1.snapshot.unwrap().state, b"state");
+}
+
+#[test]
 fn a_snapshot_spares_reading_what_is_before_it() {
     let disk = MemoryDisk::new();
     let mut log = create(&disk);
@@ -270,14 +286,14 @@ fn a_reader_stops_before_a_frame_that_is_not_whole_yet() {
     let mut log = create(&disk);
     append_ticks(&mut log, 0, 3);
     let path = segments(&disk)[0].clone();
-    let whole = crate::support::read_file(&disk, &path);
+    let whole = read_file(&disk, &path);
     let last = usize::try_from(*crate::support::frame_offsets(&disk, &path).last().unwrap()).unwrap();
     drop(log);
     for len in last..whole.len() {
-        crate::support::write_file(&disk, &path, &whole[..len]);
+        write_file(&disk, &path, &whole[..len]);
         let mut reader = LogReader::open(Arc::new(disk.clone())).unwrap();
         assert_eq!(content_read(&reader), ticks(0, 2), "{len} bytes");
-        crate::support::write_file(&disk, &path, &whole);
+        write_file(&disk, &path, &whole);
         assert_eq!(reader.refresh().unwrap(), 1);
         assert_eq!(content_read(&reader), ticks(0, 3));
     }
