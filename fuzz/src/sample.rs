@@ -24,6 +24,8 @@ pub const SCHEMA: &str = include_str!("sample.yaml");
 pub(crate) const START: Timestamp = Timestamp(1_767_225_600_000_000_000);
 /// Segments are small, so that there are several.
 const SEGMENT_BYTES: u64 = 6 * 1024;
+/// The folders of a store.
+const DIRS: [&str; 3] = ["log", "snapshots", "blobs"];
 /// What is observed, a tick each: levels and heats.
 const OBSERVED: [(i64, f64); 12] = [
     (5, 3.0),
@@ -145,7 +147,7 @@ fn make() -> Result<Sample, Box<dyn Error>> {
 
 pub(crate) fn files(disk: &MemoryDisk) -> Result<BTreeMap<String, Vec<u8>>, Box<dyn Error>> {
     let mut files = BTreeMap::new();
-    for dir in ["log", "snapshots", "blobs"] {
+    for dir in DIRS {
         for entry in disk.list(dir).unwrap_or_default() {
             let path = format!("{dir}/{}", entry.name);
             let mut bytes = vec![0; usize::try_from(entry.len)?];
@@ -162,8 +164,8 @@ pub(crate) fn files(disk: &MemoryDisk) -> Result<BTreeMap<String, Vec<u8>>, Box<
 /// When one of them cannot be written.
 pub fn disk<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> std::io::Result<MemoryDisk> {
     let disk = MemoryDisk::new();
+    DIRS.iter().try_for_each(|dir| disk.create_dir(dir))?;
     for (path, bytes) in files {
-        disk.create_dir(path.split_once('/').map_or("", |(dir, _)| dir))?;
         disk.open(path, OpenMode::Replace)?.write_at(0, bytes)?;
     }
     Ok(disk)

@@ -1,11 +1,15 @@
 //! The targets, a file for each.
 
 mod act;
+mod answer;
 mod bundle;
 mod canonical;
 mod cursor;
+mod exec;
 mod expression;
 mod fold;
+mod http;
+mod keyvalue;
 mod local;
 mod log;
 mod manifest;
@@ -50,6 +54,9 @@ pub const TARGETS: &[Target] = &[
     source::JSON_LINES,
     cursor::TARGET,
     act::TARGET,
+    http::TARGET,
+    exec::TARGET,
+    keyvalue::TARGET,
     local::TARGET,
     time::TARGET,
 ];

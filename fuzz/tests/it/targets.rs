@@ -23,7 +23,7 @@ macro_rules! targets {
 }
 
 targets! {
-    record fold bundle verify log snapshot note canonical schema expression manifest scenario csv jsonl cursor act local time
+    record fold bundle verify log snapshot note canonical schema expression manifest scenario csv jsonl cursor act http exec keyvalue local time
 }
 
 fn check(name: &str) {

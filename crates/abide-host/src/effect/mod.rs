@@ -13,6 +13,8 @@ pub(crate) mod keyvalue;
 
 use std::sync::Arc;
 
+use abide_core::cycle::Input;
+use abide_core::record;
 use abide_core::time::{Span, Timestamp};
 
 pub use called::{Called, FUEL_PER_SECOND};
@@ -77,6 +79,22 @@ pub struct Outcome {
     pub status: OutcomeStatus,
     /// How many attempts were made.
     pub attempts: u32,
+}
+
+impl Outcome {
+    /// What of it goes into the inbox of its object: the record to be made, and the answer for the mutation that takes it.
+    #[must_use]
+    pub fn into_input(self) -> Input {
+        let (status, message, answer) = match self.status {
+            OutcomeStatus::Delivered { result } => (record::OutcomeStatus::Delivered, None, Some(result)),
+            OutcomeStatus::Failed { error } => (record::OutcomeStatus::Failed, Some(error.into()), None),
+            OutcomeStatus::Abandoned { error } => {
+                (record::OutcomeStatus::Abandoned, error.map(Into::into), None)
+            }
+            OutcomeStatus::Simulated => (record::OutcomeStatus::Simulated, None, None),
+        };
+        Input::Outcome(record::Outcome { of: self.seq, status, attempts: self.attempts, message }, answer)
+    }
 }
 
 /// How an effect ended.

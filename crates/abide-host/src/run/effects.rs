@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use abide_core::cycle::Input;
-use abide_core::record::{Outcome, OutcomeStatus};
 use abide_core::time::{Span, Timestamp};
 
 use crate::behaviour::Compiler;
@@ -129,12 +127,5 @@ fn submit(host: &mut Host, outcome: effect::Outcome) -> Result<(), HostError> {
     let Some(number) = host.engine().object(&outcome.object).map(|object| object.number) else {
         return Ok(());
     };
-    let (status, message, answer) = match outcome.status {
-        effect::OutcomeStatus::Delivered { result } => (OutcomeStatus::Delivered, None, Some(result)),
-        effect::OutcomeStatus::Failed { error } => (OutcomeStatus::Failed, Some(error.into()), None),
-        effect::OutcomeStatus::Abandoned { error } => (OutcomeStatus::Abandoned, error.map(Into::into), None),
-        effect::OutcomeStatus::Simulated => (OutcomeStatus::Simulated, None, None),
-    };
-    let recorded = Outcome { of: outcome.seq, status, attempts: outcome.attempts, message };
-    host.submit(number, Input::Outcome(recorded, answer)).map(drop)
+    host.submit(number, outcome.into_input()).map(drop)
 }
