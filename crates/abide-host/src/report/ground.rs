@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use abide_store::{FileDisk, LogReader, OpenError, ReadError};
+use abide_store::{Disk, FileDisk, LogReader, OpenError, ReadError};
 
 use super::{Report, gather};
 use crate::host::HostError;
-use crate::verify::{Against, Verified, verify, verify_folder};
+use crate::verify::{Against, Verified, verify, verify_disk};
 use crate::view::View;
 
 /// A log that was verified, for reports.
@@ -24,7 +24,15 @@ impl Ground {
     /// # Errors
     /// When there is no store, or the disk refuses.
     pub fn open(folder: &Path, durable: Option<u64>) -> Result<Self, HostError> {
-        let verified = match View::open_until(folder, durable) {
+        Self::open_disk(Arc::new(FileDisk::new(folder)), durable)
+    }
+
+    /// As [`Ground::open`], on any disk.
+    ///
+    /// # Errors
+    /// As [`Ground::open`].
+    pub fn open_disk(disk: Arc<dyn Disk>, durable: Option<u64>) -> Result<Self, HostError> {
+        let verified = match View::open_disk(Arc::clone(&disk), durable) {
             Ok(view) => {
                 let verified = verify(&view)?;
                 if verified.is_verified() {
@@ -33,7 +41,7 @@ impl Ground {
                 verified
             }
             Err(error) if is_damage(&error) => {
-                let verified = verify_folder(folder, &Against::default())?;
+                let verified = verify_disk(Arc::clone(&disk), &Against::default())?;
                 if verified.is_verified() {
                     return Err(error);
                 }
@@ -41,9 +49,8 @@ impl Ground {
             }
             Err(error) => return Err(error),
         };
-        let records = verified.problems.iter().filter_map(|problem| problem.leaf).chain(durable).min();
-        let reader = LogReader::open_damaged(Arc::new(FileDisk::new(folder)))?;
-        let view = View::of_reader(reader.first(records.unwrap_or(u64::MAX))?, None);
+        let sound = durable.map_or(verified.sound_records, |durable| durable.min(verified.sound_records));
+        let view = View::of_reader(LogReader::open_damaged(disk)?.first(sound)?, None);
         // Where even these do not fold, the verdict is all that can be told.
         Ok(Self { verified, view: view.ok().flatten() })
     }

@@ -43,6 +43,8 @@ pub(super) struct Lineages {
     /// The frames that were read: where each starts, its first record, and the one after its last.
     frames: Vec<(Position, u64, u64)>,
     problems: Vec<Problem>,
+    /// The first record that one after it names otherwise: it was altered, or that one.
+    suspect: Option<u64>,
 }
 
 /// How far a lineage has come.
@@ -50,8 +52,17 @@ pub(super) struct Lineages {
 struct Chain {
     length: u64,
     head: Hash,
+    /// The last record's number in the log.
+    leaf: u64,
     /// Whether a record of it could not be read, so that nothing is known of the next one's links.
     broken: bool,
+}
+
+/// Where a record does not follow the one before it.
+struct Break {
+    what: String,
+    /// The one before it, where that may be the one that was altered.
+    suspect: Option<u64>,
 }
 
 /// An object whose lineage is followed.
@@ -91,6 +102,7 @@ impl Lineages {
             records: 0,
             frames: Vec::new(),
             problems: Vec::new(),
+            suspect: None,
         };
         let mut from = Position::START;
         while let Some(next) = lineages.read_from(reader, from, limit)? {
@@ -231,14 +243,16 @@ impl Lineages {
             None => ((read.number == 0).then(|| HOST.into()), &mut self.own),
         };
         let seq = id.is_some().then_some(chain.length);
-        chain.lose(read.hash);
+        chain.lose(read);
         let (leaf, what) = (Some(read.leaf), error.to_string());
         self.problems.push(Problem { object: id, seq, leaf, tick: None, what });
     }
 
     fn host_record(&mut self, read: Read<'_>, header: &Header) {
         let is_gap = self.host_gaps && header.seq > self.own.length;
-        if let Some(what) = self.own.follow(header, read).filter(|_| !is_gap) {
+        let broken = self.own.follow(header, read).filter(|_| !is_gap);
+        if let Some(Break { what, suspect }) = broken {
+            self.suspects(suspect);
             self.problem(read, header, what);
         }
         let record = match decode_strict(read.bytes, None) {
@@ -331,7 +345,7 @@ impl Lineages {
         self.ids.insert(Arc::clone(&record.object), number);
         self.objects.push(Followed {
             object,
-            chain: Chain { length: 1, head: read.hash, broken: false },
+            chain: Chain { length: 1, head: read.hash, leaf: read.leaf, broken: false },
             sound: true,
         });
     }
@@ -370,7 +384,8 @@ impl Lineages {
         let break_in_chain = followed.chain.follow(header, read);
         followed.sound &= break_in_chain.is_none();
         let decoded = decode_strict(read.bytes, Some(&followed.object.schema));
-        let mut wrong: Vec<String> = break_in_chain.into_iter().collect();
+        let suspect = break_in_chain.as_ref().and_then(|broken| broken.suspect);
+        let mut wrong: Vec<String> = break_in_chain.into_iter().map(|broken| broken.what).collect();
         match decoded {
             Ok(record) if followed.sound => {
                 wrong.extend(breach(&followed.object, &record, &self.schemas));
@@ -401,9 +416,14 @@ impl Lineages {
                 wrong.push(error.to_string());
             }
         }
+        self.suspects(suspect);
         for what in wrong {
             self.problem(read, header, what);
         }
+    }
+
+    fn suspects(&mut self, leaf: Option<u64>) {
+        self.suspect = self.suspect.into_iter().chain(leaf).min();
     }
 
     /// Holds the states that the lineages come to against those of an engine, which a snapshot may have begun.
@@ -446,6 +466,11 @@ impl Lineages {
         u64::try_from(self.objects.len()).unwrap_or(u64::MAX)
     }
 
+    /// The first record that one after it names otherwise.
+    pub(super) fn suspect(&self) -> Option<u64> {
+        self.suspect
+    }
+
     /// What is wrong with them.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
@@ -467,29 +492,30 @@ impl Lineages {
 
 impl Chain {
     /// Goes on to a record: in what it does not follow the one before it. Either way it is the one to follow now.
-    fn follow(&mut self, header: &Header, read: Read<'_>) -> Option<String> {
-        let before = std::mem::replace(self, Self { length: header.seq + 1, head: read.hash, broken: false });
+    fn follow(&mut self, header: &Header, read: Read<'_>) -> Option<Break> {
+        let next = Self { length: header.seq + 1, head: read.hash, leaf: read.leaf, broken: false };
+        let before = std::mem::replace(self, next);
         let prev = (before.length > 0).then_some(before.head);
         if header.seq > before.length {
-            return Some(format!(
-                "the records from {} to {} before it are missing",
-                before.length,
-                header.seq - 1
-            ));
+            let what =
+                format!("the records from {} to {} before it are missing", before.length, header.seq - 1);
+            return Some(Break { what, suspect: None });
         }
         if header.seq < before.length {
-            return Some(format!("record {} stands before it", before.length - 1));
+            let what = format!("record {} stands before it", before.length - 1);
+            return Some(Break { what, suspect: None });
         }
         (!before.broken && header.prev != prev).then(|| {
-            format!(
+            let what = format!(
                 "it names another record before it than record {}: that one was altered, or this one",
                 before.length.saturating_sub(1)
-            )
+            );
+            Break { what, suspect: Some(before.leaf) }
         })
     }
 
     /// A record could not be read, but has its place.
-    fn lose(&mut self, hash: Hash) {
-        *self = Self { length: self.length + 1, head: hash, broken: true };
+    fn lose(&mut self, read: Read<'_>) {
+        *self = Self { length: self.length + 1, head: read.hash, leaf: read.leaf, broken: true };
     }
 }

@@ -96,6 +96,9 @@ pub struct Verified {
     pub head: Option<(u64, Hash)>,
     /// How many records came out of running rules and behaviours again, where that was asked for and nothing else is wrong.
     pub executed: Option<u64>,
+    /// How many records stand before the first that is wrong or may be: by these alone, something can be told. All of them,
+    /// where none is.
+    pub sound_records: u64,
     /// What is wrong, in the order of the log: at most 1,000.
     pub problems: Vec<Problem>,
     /// How many more there are.
@@ -277,7 +280,9 @@ fn verdict(
         }
     }
     let (records, objects) = (lineages.records(), lineages.objects());
+    let suspect = lineages.suspect();
     problems.extend(lineages.into_problems());
+    let wrong = problems.iter().filter_map(|problem| problem.leaf).chain(suspect).min();
     problems.sort_by_key(|problem| problem.leaf.unwrap_or(u64::MAX));
     let problems_more =
         log.problems_more + u64::try_from(problems.len().saturating_sub(PROBLEMS_MAX)).unwrap_or(u64::MAX);
@@ -288,6 +293,7 @@ fn verdict(
         objects,
         head,
         executed: None,
+        sound_records: wrong.unwrap_or(records),
         problems,
         problems_more,
         tail_bytes: reader.bytes_after_end()?,

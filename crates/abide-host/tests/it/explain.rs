@@ -5,6 +5,7 @@ mod bundle;
 mod flood;
 mod history;
 mod law;
+mod report;
 mod reset;
 mod scenario;
 mod verify;
