@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
 
+use abide_core::admission::{OperatorAct, OperatorRequest};
 use abide_core::bundle::Bundle;
+use abide_core::cycle::Input;
 use abide_core::engine::{Beginning, Engine};
 use abide_core::policy::{Grant, Limits, Policy};
 use abide_core::record::Hash;
 use abide_core::schema::Schema;
 use abide_core::time::{Span, Timestamp};
 use abide_host::Host;
+use abide_host::ask::object;
 use abide_host::bundle::{ExportOptions, export};
 use abide_host::keys::Keys;
 use abide_host::view::View;
@@ -19,6 +22,10 @@ use serde_json::json;
 
 /// A schema with one of everything but acts.
 pub const SCHEMA: &str = include_str!("sample.yaml");
+
+/// What its next version says of how it takes over.
+const MIGRATION: &str =
+    "migration: { from: 1.2.3, set: { recent: '[self.heat]' }, default: { note: none }, remove: [tag] }\n";
 
 /// When the sample begins: 2026-01-01T00:00:00Z.
 pub(crate) const START: Timestamp = Timestamp(1_767_225_600_000_000_000);
@@ -132,6 +139,8 @@ fn make() -> Result<Sample, Box<dyn Error>> {
             host.snapshot()?;
         }
     }
+    upgrade(&mut host, &keys, &schema, time)?;
+    notes.extend(host.log().checkpoint().map(|checkpoint| checkpoint.note.clone()));
     host.finish()?;
     let verifier = host.log().signer().verifier().clone();
     drop(host);
@@ -143,6 +152,28 @@ fn make() -> Result<Sample, Box<dyn Error>> {
         records.extend(frame?.records().map(|record| record.bytes.to_vec()));
     }
     Ok(Sample { schema, records, files: files(&disk)?, bundle, notes, verifier })
+}
+
+/// Another version of its schema takes force for the object, is used, and is reverted.
+fn upgrade(host: &mut Host, keys: &Keys, schema: &Schema, mut time: Timestamp) -> Result<(), Box<dyn Error>> {
+    let next = SCHEMA.replace(&*schema.version, "2.0.0").replace("default: idle }", "default: low }");
+    let (next, _) =
+        Schema::load(&(next + MIGRATION)).map_err(|errors| format!("the next schema: {errors:?}"))?;
+    let next = Arc::new(next);
+    let number = object(host.engine(), "one")?.number;
+    for counter in 1..=2 {
+        let act = match counter {
+            1 => host.act(number, &next, None)?,
+            _ => OperatorAct::revert(object(host.engine(), "one")?).ok_or("there is nothing to revert")?,
+        };
+        let bytes = act.signed_bytes(object(host.engine(), "one")?.genesis, counter);
+        let signature = keys.sign_as_operator(&bytes, counter)?;
+        host.submit(number, Input::Operate(OperatorRequest { act, signature }))?;
+        host.observe("one", "observe", &json!({ "level": 3, "heat": 1.0, "at": null, "note": null }))?;
+        time = time.saturating_add(Span::from_secs(40));
+        host.tick(time)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn files(disk: &MemoryDisk) -> Result<BTreeMap<String, Vec<u8>>, Box<dyn Error>> {

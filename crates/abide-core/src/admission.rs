@@ -1,21 +1,22 @@
 //! Admission: the one function that decides whether a mutation may change an object.
 
+mod operator;
+
 use std::sync::Arc;
 
-use ed25519_dalek::{Signature as Ed25519, VerifyingKey};
-use minicbor::Encoder;
-
-use crate::codec::put;
 use crate::expr::{Env, EvalError, Program};
 use crate::field::{Slot, StructType, untyped_to_json};
-use crate::guest::Behaviour;
 use crate::policy::Policy;
-use crate::record::{Caller, Code, Event, Hash, Mutated, Place, Reason, Signature, Upgrade};
+use crate::record::{Caller, Code, Hash, Mutated, Place, Reason};
 use crate::schema::{Cost, Effect, Micro, Mutation, MutationIx, Schema};
 use crate::state::{State, Status, numeric};
 use crate::template;
 use crate::time::Timestamp;
 use crate::value::Value;
+
+use operator::check_operator;
+pub use operator::{Change, Granted, OperatorAct, OperatorRequest, check_signature, signed_bytes};
+pub(crate) use operator::{first_of, missing_behaviour};
 
 /// A mutation that is asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,156 +119,6 @@ pub fn ignores(subject: Subject<'_>, request: &Request, now: Timestamp) -> bool 
     let env =
         Env { memory, old_memory: memory, args: &args, now, caller: ("observation", request.caller.name()) };
     ignore.holds(&env).unwrap_or(false)
-}
-
-/// What an operator asks of an object itself, by signature.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OperatorRequest {
-    /// What.
-    pub act: OperatorAct,
-    /// Over [`OperatorAct::signed_bytes`].
-    pub signature: Signature,
-}
-
-/// What an operator may ask of an object itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OperatorAct {
-    /// The end of a quarantine.
-    Release,
-    /// The end of all change.
-    Seal,
-    /// Another behaviour.
-    Upgrade(Behaviour),
-}
-
-impl OperatorAct {
-    /// As the signature covers it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Release => "release",
-            Self::Seal => "seal",
-            Self::Upgrade(_) => "upgrade",
-        }
-    }
-
-    /// The bytes that an operator's signature covers: as [`signed_bytes`], of an upgrade with the digests of the component
-    /// and of its configuration as arguments.
-    #[must_use]
-    pub fn signed_bytes(self, genesis: Hash, counter: u64) -> Vec<u8> {
-        let Self::Upgrade(behaviour) = self else { return signed_bytes(genesis, self.name(), None, counter) };
-        signed(genesis, (self.name(), ""), counter, |e| {
-            let mut write = || {
-                e.map(2)?
-                    .str("config")?
-                    .bytes(&behaviour.config.0)?
-                    .str("component")?
-                    .bytes(&behaviour.component.0)?
-                    .ok()
-            };
-            put(write());
-        })
-    }
-
-    pub(crate) fn event(self, signature: Signature) -> Event {
-        match self {
-            Self::Release => Event::Release(signature),
-            Self::Seal => Event::Seal(signature),
-            Self::Upgrade(behaviour) => Event::Upgrade(Box::new(Upgrade { behaviour, signature })),
-        }
-    }
-
-    /// Whether the object's status and behaviour allow it.
-    ///
-    /// # Errors
-    /// A denial with [`Code::Status`].
-    pub fn check_status(self, status: Status, behaviour: Option<Behaviour>) -> Result<(), Box<Denial>> {
-        let open = !matches!(status, Status::Sealed | Status::Terminated);
-        let allowed = match self {
-            Self::Release => status == Status::Quarantined,
-            Self::Seal => open,
-            Self::Upgrade(new) => open && behaviour.is_some_and(|old| old != new),
-        };
-        if allowed {
-            return Ok(());
-        }
-        let message = match self {
-            Self::Release => {
-                format!("the object is {}: only a quarantined one can be released", status.name())
-            }
-            Self::Upgrade(_) if open && behaviour.is_none() => {
-                "the object has no behaviour: its schema has no acts".to_owned()
-            }
-            Self::Upgrade(_) if open => "this behaviour is in force already".to_owned(),
-            Self::Seal | Self::Upgrade(_) => format!("the object is {} already", status.name()),
-        };
-        Err(denial(Code::Status, Place::Object, Some(status.name().to_owned()), message))
-    }
-}
-
-/// The bytes that an operator's signature covers: core deterministic CBOR of
-/// `["abide-operator/1", genesis hash, act, mutation or "", arguments, counter]`.
-#[must_use]
-pub fn signed_bytes(
-    genesis: Hash,
-    act: &str,
-    mutation: Option<(&Mutation, &[Value])>,
-    counter: u64,
-) -> Vec<u8> {
-    let name = mutation.map_or("", |(mutation, _)| &mutation.name);
-    signed(genesis, (act, name), counter, |e| match mutation {
-        Some((mutation, args)) => mutation.args.encode(args, e),
-        None => put(e.map(0)),
-    })
-}
-
-fn signed(
-    genesis: Hash,
-    (act, mutation): (&str, &str),
-    counter: u64,
-    write_args: impl FnOnce(&mut Encoder<&mut Vec<u8>>),
-) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(192);
-    let mut e = Encoder::new(&mut bytes);
-    put(e.array(6).and_then(|e| e.str("abide-operator/1")?.bytes(&genesis.0)?.str(act)?.str(mutation)));
-    write_args(&mut e);
-    put(e.u64(counter));
-    bytes
-}
-
-/// Checks an operator's signature over `bytes`, its key against the policy and its counter against the last.
-///
-/// # Errors
-/// A denial with [`Code::Signature`].
-pub fn check_signature(
-    policy: &Policy,
-    state: &State,
-    signature: &Signature,
-    bytes: &[u8],
-) -> Result<(), Box<Denial>> {
-    check_operator(policy, state, signature)?;
-    let verified = VerifyingKey::from_bytes(&signature.key)
-        .and_then(|key| key.verify_strict(bytes, &Ed25519::from_bytes(&signature.signature)));
-    verified
-        .map_err(|_| unsigned(signature, format!("the signature of `{}` does not verify", signature.name)))
-}
-
-/// What can be said of a signature without what it covers: whose key it is, and its counter.
-fn check_operator(policy: &Policy, state: &State, signature: &Signature) -> Result<(), Box<Denial>> {
-    let deny = |message: String| Err(unsigned(signature, message));
-    if policy.operator(&signature.key).is_none_or(|operator| operator.name != signature.name) {
-        return deny(format!("`{}` with this key is not an operator of this object", signature.name));
-    }
-    if let Some(last) = state.counters.get(&signature.key)
-        && signature.counter <= *last
-    {
-        return deny(format!("the counter {} is not above the last one recorded, {last}", signature.counter));
-    }
-    Ok(())
-}
-
-fn unsigned(signature: &Signature, message: String) -> Box<Denial> {
-    denial(Code::Signature, Place::Object, Some(signature.name.to_string()), message)
 }
 
 fn mutation_of(schema: &Schema, ix: MutationIx) -> Result<&Mutation, Box<Denial>> {
@@ -392,22 +243,29 @@ pub(crate) fn check_invariants(
     memory: &[Value],
     now: Timestamp,
 ) -> Result<(), Box<Denial>> {
-    if schema.invariants.is_empty() || !is_complete(schema, memory) {
-        return Ok(());
-    }
+    broken_invariants(schema, before, memory, now).next().map_or(Ok(()), Err)
+}
+
+/// As [`check_invariants`]: each that does not hold.
+fn broken_invariants<'a>(
+    schema: &'a Schema,
+    before: Option<&'a [Value]>,
+    memory: &'a [Value],
+    now: Timestamp,
+) -> impl Iterator<Item = Box<Denial>> + 'a {
+    let all = if is_complete(schema, memory) { schema.invariants.as_slice() } else { &[] };
     let before = before.filter(|before| is_complete(schema, before));
     let env = Env { memory, old_memory: before.unwrap_or(memory), args: &[], now, caller: ("", "") };
-    for invariant in schema.invariants.iter().filter(|i| !i.transition || before.is_some()) {
+    all.iter().filter(move |i| !i.transition || before.is_some()).filter_map(move |invariant| {
         let source = invariant.expression.source();
-        if !invariant.expression.holds(&env).map_err(|e| evaluation(schema, &invariant.expression, &e))? {
-            let message = match &invariant.message {
-                Some(message) => format!("{message}: `{source}` would not hold"),
-                None => format!("the invariant `{source}` would not hold"),
-            };
-            return Err(denial(Code::Invariant, Place::Expression(source.into()), None, message));
-        }
-    }
-    Ok(())
+        let message = match (invariant.expression.holds(&env), &invariant.message) {
+            (Ok(true), _) => return None,
+            (Err(error), _) => return Some(evaluation(schema, &invariant.expression, &error)),
+            (Ok(false), Some(message)) => format!("{message}: `{source}` would not hold"),
+            (Ok(false), None) => format!("the invariant `{source}` would not hold"),
+        };
+        Some(denial(Code::Invariant, Place::Expression(source.into()), None, message))
+    })
 }
 
 pub(crate) fn is_complete(schema: &Schema, memory: &[Value]) -> bool {

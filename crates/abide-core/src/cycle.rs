@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::admission::{
-    self, Denial, OperatorRequest, Request, Subject, admit, check_signature, denial, ignores,
+    self, Denial, Granted, OperatorAct, OperatorRequest, Request, Subject, admit, denial, ignores,
 };
 use crate::clock::Clock;
 use crate::expr::{Env, EvalError, Program};
@@ -37,6 +37,15 @@ pub enum Input {
     Outcome(Outcome, Option<serde_json::Value>),
     /// The policy changes.
     Policy(Box<Policy>),
+}
+
+impl Input {
+    /// Whether it would put another schema in force, so that what was asked under the one before goes first.
+    #[must_use]
+    pub fn changes_schema(&self) -> bool {
+        let Self::Operate(OperatorRequest { act, .. }) = self else { return false };
+        matches!(act, OperatorAct::Schema(..) | OperatorAct::Revert { schema: Some(_), .. })
+    }
 }
 
 /// What became of an [`Input`].
@@ -324,16 +333,15 @@ impl<'a> Cycle<'a> {
     }
 
     fn operate(&mut self, request: &OperatorRequest) -> Verdict {
-        let signature = &request.signature;
-        let object = &self.object;
-        let bytes = request.act.signed_bytes(object.genesis, signature.counter);
-        let checked = check_signature(&object.policy, &object.state, signature, &bytes)
-            .and_then(|()| request.act.check_status(object.state.status, object.behaviour));
-        match checked {
-            Ok(()) => self.record(request.act.event(signature.clone())),
-            Err(denial) => {
-                let caller = Caller::Operator(Box::new(signature.clone()));
-                let denied = self.denied(None, caller, &[], *denial);
+        match request.act.admit(self.object, &request.signature, self.clock.time) {
+            Ok(Granted { event, schema }) => {
+                self.object.record_under(event, schema.as_ref(), self.clock, self.frame);
+                Verdict::Recorded(self.object.length - 1)
+            }
+            Err(denials) => {
+                let caller = Caller::Operator(Box::new(request.signature.clone()));
+                let Some(first) = admission::first_of(denials) else { return Verdict::Ignored };
+                let denied = self.denied(None, caller, &[], first);
                 let reason = denied.reason.clone();
                 self.deny(denied);
                 Verdict::Denied(reason)

@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
+use crate::admission::{Granted, missing_behaviour};
 use crate::clock::Clock;
 use crate::cycle::{Child, Cycle, End, Input, Verdict, World, check_first_values, due_after};
 use crate::field::Slot;
@@ -243,8 +244,18 @@ impl Engine {
     pub fn know(&mut self, schema: Arc<Schema>, behaviour: Option<Behaviour>, frame: &mut Frame) {
         if !self.knows(&schema, behaviour) {
             let canonical = schema.canonical.clone().into();
-            self.record(Event::Schema(SchemaKnown { canonical, behaviour }), frame);
+            self.record(Event::Schema(SchemaKnown { canonical, behaviour, for_upgrade: false }), frame);
             self.learn(schema, behaviour);
+        }
+    }
+
+    /// Makes a schema known that an object is upgraded to. Children go on to get the one that they had.
+    fn know_for_upgrade(&mut self, schema: &Arc<Schema>, frame: &mut Frame) {
+        let digest = Hash(schema.digest);
+        if !self.schemas.contains_key(&digest) {
+            let canonical = schema.canonical.clone().into();
+            self.record(Event::Schema(SchemaKnown { canonical, behaviour: None, for_upgrade: true }), frame);
+            self.schemas.insert(digest, Arc::clone(schema));
         }
     }
 
@@ -286,12 +297,7 @@ impl Engine {
         if self.numbers.contains_key(id) {
             return Err(BeginError::Exists(Arc::clone(id)));
         }
-        let what = match (schema.actions().is_empty(), beginning.behaviour) {
-            (false, None) => Some("its schema has acts, so it needs a behaviour: give it a component"),
-            (true, Some(_)) => Some("its schema has no acts, so nothing would call its behaviour"),
-            _ => None,
-        };
-        if let Some(what) = what {
+        if let Some(what) = missing_behaviour(schema, beginning.behaviour) {
             return Err(BeginError::Behaviour { id: Arc::clone(id), what });
         }
         check_first_values(schema, values, self.clock.time)
@@ -336,7 +342,8 @@ impl Engine {
         self.clock = clock;
         frame.clear(clock);
         arrivals.retain(|arrival| arrival.object > 0);
-        arrivals.sort_by_key(|arrival| arrival.object);
+        // What waits was asked under the schema in force: another one takes force after it.
+        arrivals.sort_by_key(|arrival| (arrival.object, arrival.input.changes_schema()));
         self.wake_due(clock.time);
         let mut verdicts = Vec::with_capacity(arrivals.len());
         let mut inbox = arrivals.drain(..).peekable();
@@ -346,21 +353,46 @@ impl Engine {
             self.next_turn(index, inbox.peek().map(|a| a.object), paused_since.is_some(), existing)
         {
             index = next + 1;
-            let Some(object) = self.objects.get_mut(next) else { break };
-            let number = object.number;
-            let mut cycle = Cycle::new(object, clock, World { schemas: &self.names, guest }, frame);
+            let Some(number) = self.objects.get(next).map(|object| object.number) else { break };
             if let Some(since) = paused_since {
-                cycle.pause(since);
+                self.cycle(next, guest, frame).into_iter().for_each(|mut cycle| cycle.pause(since));
             }
             while let Some(arrival) = inbox.next_if(|arrival| arrival.object == number) {
+                self.know_schema_of(next, &arrival.input, frame);
+                let Some(mut cycle) = self.cycle(next, guest, frame) else { break };
                 verdicts.push((arrival.ticket, cycle.inspect(arrival.input)));
             }
-            let end = cycle.run();
+            let Some(end) = self.cycle(next, guest, frame).map(Cycle::run) else { break };
             self.end_turn(next, end, frame);
         }
         drop(inbox);
         self.record_progress(cursors, frame);
         verdicts
+    }
+
+    /// The turn of an object at hand.
+    fn cycle<'a>(
+        &'a mut self,
+        index: usize,
+        guest: &'a dyn Guest,
+        frame: &'a mut Frame,
+    ) -> Option<Cycle<'a>> {
+        let object = self.objects.get_mut(index)?;
+        Some(Cycle::new(object, self.clock, World { schemas: &self.names, guest }, frame))
+    }
+
+    /// Makes the schema known that an input puts in force, if it will: its record goes before the object's.
+    fn know_schema_of(&mut self, index: usize, input: &Input, frame: &mut Frame) {
+        let (Some(object), Input::Operate(request), true) =
+            (self.objects.get(index), input, input.changes_schema())
+        else {
+            return;
+        };
+        if let Ok(Granted { schema: Some(schema), .. }) =
+            request.act.admit(object, &request.signature, self.clock.time)
+        {
+            self.know_for_upgrade(&schema, frame);
+        }
     }
 
     /// The index of the next object that has a turn: it is hot, or something came in for it.
@@ -569,8 +601,15 @@ impl Engine {
                 if prev != object.head || header.seq != object.length {
                     return Err(FoldError::Chain { object: Arc::clone(&header.object), seq: header.seq });
                 }
-                let record = decode::decode(bytes, Some(&object.schema))?;
-                object.fold(&record, hash);
+                let schema = match (header.puts_in_force(), header.was) {
+                    (Some(is), Some(was)) if was == Hash(object.schema.digest) => {
+                        Arc::clone(self.schemas.get(&is).ok_or_else(orphan)?)
+                    }
+                    (Some(_), _) => return Err(orphan()),
+                    (None, _) => Arc::clone(&object.schema),
+                };
+                let record = decode::decode(bytes, Some(&schema))?;
+                object.fold(&record, hash, &schema);
                 self.clock = Clock { tick: record.tick, time: record.time };
                 self.set_hot(index, true);
                 self.reschedule(index);
@@ -590,7 +629,11 @@ impl Engine {
             Event::Schema(known) => {
                 let schema = Schema::from_canonical(&known.canonical)
                     .map_err(|_| FoldError::Orphan { object: Arc::clone(&record.object), seq: record.seq })?;
-                self.learn(Arc::new(schema), known.behaviour);
+                if known.for_upgrade {
+                    self.schemas.insert(Hash(schema.digest), Arc::new(schema));
+                } else {
+                    self.learn(Arc::new(schema), known.behaviour);
+                }
             }
             Event::Progress(progress) => {
                 self.uncommitted.clear();

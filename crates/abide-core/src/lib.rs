@@ -25,5 +25,6 @@ mod snapshot;
 pub mod state;
 pub mod template;
 pub mod time;
+pub mod transition;
 pub mod value;
 pub mod wit;

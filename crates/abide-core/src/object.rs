@@ -111,33 +111,44 @@ impl Object {
         self.record(Event::ChildEnded { child, part }, clock, frame);
     }
 
-    /// What the object, which ends at `at`, leaves of what its parent gave it: less what its own children still have.
+    /// What the object, which ends at `at`, leaves of what its parent gave it: less what it gave on, and has not come back.
     #[must_use]
     pub fn leaves(&self, at: Timestamp) -> Allotment {
-        let per = self.allotment.map_or(Span::ZERO, |given| given.per);
-        let held = self.state.children.values();
-        let (budget, refill) = held.fold((0u64, 0u64), |sum, part| {
-            (sum.0.saturating_add(part.budget), sum.1.saturating_add(part.refill_per(per)))
-        });
-        let level = self.state.bucket.map_or(0, |bucket| bucket.at(at).level);
-        match self.allotment {
-            Some(given) => Allotment {
-                budget: given.budget.saturating_sub(budget),
-                level,
-                refill: given.refill.saturating_sub(refill),
-                per: given.per,
-            },
-            None => Allotment { budget: 0, level: 0, refill: 0, per: Span::ZERO },
+        let none = Allotment { budget: 0, level: 0, refill: 0, per: Span::ZERO };
+        let Some(given) = self.allotment else { return none };
+        let lent = self.state.lent(&self.schema, Some(&given)).unwrap_or(none);
+        Allotment {
+            budget: given.budget.saturating_sub(lent.budget),
+            level: self.state.bucket.map_or(0, |bucket| bucket.at(at).level),
+            refill: given.refill.saturating_sub(lent.refill_per(given.per)),
+            per: given.per,
         }
     }
 
-    /// Folds a record that was read back: its hash, and the record.
-    pub fn fold(&mut self, record: &Record, hash: Hash) {
+    /// As [`Object::record`], for an upgrade that puts another schema in force.
+    pub(crate) fn record_under(
+        &mut self,
+        event: Event,
+        schema: Option<&Arc<Schema>>,
+        clock: Clock,
+        frame: &mut Frame,
+    ) {
+        self.record_pending(clock, frame);
+        self.push_under(event, schema, clock, frame);
+    }
+
+    /// Folds a record that was read back: its hash, the record, and the schema in force after it.
+    pub fn fold(&mut self, record: &Record, hash: Hash, schema: &Arc<Schema>) {
         debug_assert_eq!(record.seq, self.length, "a lineage is folded in order");
-        self.advance(record, hash);
+        self.advance(record, hash, Some(schema));
     }
 
     fn push(&mut self, event: Event, clock: Clock, frame: &mut Frame) {
+        self.push_under(event, None, clock, frame);
+    }
+
+    /// Records an event; `schema` is the one in force after it, where that is another.
+    fn push_under(&mut self, event: Event, schema: Option<&Arc<Schema>>, clock: Clock, frame: &mut Frame) {
         let prev = (self.length > 0).then_some(self.head);
         let record = Record {
             object: Arc::clone(&self.id),
@@ -148,24 +159,29 @@ impl Object {
             force: self.force,
             event,
         };
-        let schema = &self.schema;
-        let hash = frame.push(self.number, |out| encode(&record, Some(schema), out));
+        let after = schema.unwrap_or(&self.schema);
+        let hash = frame.push(self.number, |out| encode(&record, Some(after), out));
         if matches!(record.event, Event::Denials(_)) {
             // The counts were folded when they were counted; folding their record again would count them twice.
             self.step(hash, record.time);
         } else {
-            self.advance(&record, hash);
+            self.advance(&record, hash, schema);
         }
         frame.note(self.number, record);
     }
 
-    fn advance(&mut self, record: &Record, hash: Hash) {
+    fn advance(&mut self, record: &Record, hash: Hash, schema: Option<&Arc<Schema>>) {
         match &record.event {
             Event::Policy(policy) => self.policy = Arc::new((**policy).clone()),
             Event::Upgrade(upgrade) => {
-                self.behaviour = Some(upgrade.behaviour);
+                let (was, allotment) = ((&self.schema, self.behaviour), self.allotment.as_ref());
+                let is = schema.unwrap_or(&self.schema);
+                self.state.upgrade(was, is, record, upgrade, allotment);
+                if let Some(schema) = schema {
+                    self.schema = Arc::clone(schema);
+                }
+                self.behaviour = upgrade.behaviour;
                 self.force = record.seq;
-                self.state.apply(&self.schema, record, hash);
             }
             _ => self.state.apply(&self.schema, record, hash),
         }

@@ -18,11 +18,11 @@ use crate::record::decode::{DecodeError, allotment, arity, length, list, pending
 use crate::record::encode::{Sink, write_allotment, write_pending, write_policy};
 use crate::schema::{MutationIx, Refill, RuleIx, Schema};
 use crate::slope::Bucket;
-use crate::state::{PendingEffect, RuleMemory, State, Status};
+use crate::state::{PendingEffect, Previous, RuleMemory, State, Status};
 use crate::time::{Span, Timestamp};
 
 /// The version of this form.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
@@ -124,7 +124,7 @@ fn write_object(
     object: &Object,
     e: &mut Sink<'_>,
 ) -> std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> {
-    e.array(13)?.str(&object.id)?.u32(object.number)?.bytes(&object.schema.digest)?;
+    e.array(14)?.str(&object.id)?.u32(object.number)?.bytes(&object.schema.digest)?;
     write_behaviour(object.behaviour, e)?;
     write_policy(&object.policy, e)?;
     e.bytes(&object.genesis.0)?;
@@ -140,7 +140,38 @@ fn write_object(
     e.array(4)?.u64(object.length)?.bytes(&object.head.0)?.i64(object.changed_at.0)?.u64(object.force)?;
     object.schema.memory.encode_slots(&object.state.memory, e);
     write_state(&object.state, e)?;
-    write_pending(&object.state.pending, e)
+    write_pending(&object.state.pending, e)?;
+    match object.state.previous.as_deref() {
+        Some(previous) => write_previous(previous, e),
+        None => e.null()?.ok(),
+    }
+}
+
+fn write_previous(
+    previous: &Previous,
+    e: &mut Sink<'_>,
+) -> std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> {
+    e.array(3)?.u64(previous.seq)?;
+    match &previous.schema {
+        Some((schema, memory)) => {
+            e.array(2)?.bytes(&schema.digest)?;
+            schema.memory.encode_slots(memory, e);
+        }
+        None => e.null()?.ok()?,
+    }
+    write_behaviour(previous.behaviour, e)
+}
+
+fn read_previous(d: &mut Decoder<'_>, schemas: &BTreeMap<Hash, Arc<Schema>>) -> Result<Box<Previous>> {
+    arity(d, 3)?;
+    let seq = d.u64()?;
+    let schema = maybe(d, |d| {
+        arity(d, 2)?;
+        let digest = Hash(fixed(d)?);
+        let schema = schemas.get(&digest).ok_or(DecodeError::UnknownSchema(digest))?;
+        Ok((Arc::clone(schema), schema.memory.decode_slots(d)?))
+    })?;
+    Ok(Box::new(Previous { seq, schema, behaviour: read_behaviour(d)? }))
 }
 
 fn write_behaviour(
@@ -227,7 +258,7 @@ fn write_state(
 }
 
 fn read_object(d: &mut Decoder<'_>, schemas: &BTreeMap<Hash, Arc<Schema>>) -> Result<Object> {
-    arity(d, 13)?;
+    arity(d, 14)?;
     let (id, number) = (d.str()?.into(), d.u32()?);
     let digest = Hash(fixed(d)?);
     let schema = schemas.get(&digest).ok_or(DecodeError::UnknownSchema(digest))?;
@@ -246,6 +277,7 @@ fn read_object(d: &mut Decoder<'_>, schemas: &BTreeMap<Hash, Arc<Schema>>) -> Re
         return Err(DecodeError::Malformed("the rules are not those of the schema".to_owned()));
     }
     state.pending = list(d, pending_one)?;
+    state.previous = maybe(d, |d| read_previous(d, schemas))?;
     let schema = Arc::clone(schema);
     Ok(Object {
         id,
@@ -305,6 +337,7 @@ fn read_state(d: &mut Decoder<'_>) -> Result<State> {
         .into_iter()
         .collect(),
         pending: Vec::new(),
+        previous: None,
     })
 }
 

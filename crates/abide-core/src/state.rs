@@ -1,9 +1,10 @@
 //! The state of an object, and the fold: how each record changes it.
 //!
-//! INVARIANT: [`State::apply`] is the only thing that changes a state, live and in replay alike; so the state is the
+//! INVARIANT: [`State::apply`] and, for an upgrade, `State::upgrade` are all that changes a state, live and in replay alike; so the state is the
 //! fold of the lineage. What stands beside it is [`State::pending`], which is the fold of the host's own lineage.
 
 mod shift;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use crate::schema::{MutationIx, Refill, Rule, RuleIx, Schema};
 use crate::slope::{Allotment, Bucket};
 use crate::time::{Span, Timestamp};
 use crate::value::Value;
+
+pub use upgrade::{Previous, RebaseError};
 
 /// What an object may do, as its lineage left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +86,8 @@ pub struct State {
     pub children: BTreeMap<Arc<str>, Allotment>,
     /// Denials that are counted and not recorded yet.
     pub pending: Vec<Counted>,
+    /// What was in force before the last upgrade; none where that was a reversal.
+    pub previous: Option<Box<Previous>>,
 }
 
 /// The end of time: when a slope can pay that never can.
@@ -199,12 +204,14 @@ impl State {
             effects: BTreeMap::new(),
             children: BTreeMap::new(),
             pending: Vec::new(),
+            previous: None,
         };
         state.complete(schema);
         state
     }
 
-    /// Folds one record, whose hash is given beside it, into the state.
+    /// Folds one record, whose hash is given beside it, into the state. An upgrade is folded by its object, which has what
+    /// was in force: see [`crate::object::Object::fold`].
     pub fn apply(&mut self, schema: &Schema, record: &Record, hash: Hash) {
         let at = record.time;
         match &record.event {
@@ -284,9 +291,12 @@ impl State {
                     memory.affordable_at = memory.affordable_at.map(|due| due.min(at));
                 }
             }
-            Event::Upgrade(upgrade) => self.count_operator(&upgrade.signature),
-            Event::Genesis(_) | Event::Policy(_) | Event::Host(_) | Event::Schema(_) | Event::Progress(_) => {
-            }
+            Event::Genesis(_)
+            | Event::Upgrade(_)
+            | Event::Policy(_)
+            | Event::Host(_)
+            | Event::Schema(_)
+            | Event::Progress(_) => {}
         }
     }
 
@@ -296,6 +306,17 @@ impl State {
         slots
             .filter(|(field, value)| !field.ty.nullable && matches!(value, Value::Null))
             .map(|(field, _)| &field.name)
+    }
+
+    /// What of the slope was given to children, and has not come back: of a child that ended before its own children, that is what
+    /// they have. Its level is of no account. `None` without a bound.
+    #[must_use]
+    pub fn lent(&self, schema: &Schema, allotment: Option<&Allotment>) -> Option<Allotment> {
+        let (own, whole) = (self.bucket?, bucket(schema, allotment, Timestamp(0))?);
+        let (refill, per) = whole.refill.map_or((0, Span::ZERO), |whole| {
+            (whole.amount.saturating_sub(own.refill.map_or(0, |own| own.amount)), whole.per)
+        });
+        Some(Allotment { budget: whole.capacity.saturating_sub(own.capacity), level: 0, refill, per })
     }
 
     /// The window in which denials of one kind are counted rather than recorded.

@@ -129,6 +129,28 @@ pub fn observation(
     Ok((object.number, Request { mutation: ix, args, caller: Caller::Observation(source.into()) }))
 }
 
+/// What was asked of a mutation, asked of the one of that name in another schema: arguments by name, each of its type if it can
+/// be. `None` where that schema has no such mutation.
+pub(crate) fn by_name(
+    from: &Schema,
+    to: &Schema,
+    mutation: MutationIx,
+    args: &[Value],
+) -> Option<(MutationIx, Vec<Value>)> {
+    let was = from.mutations.get(usize::from(mutation.0))?;
+    let is = to.mutation(&was.name)?;
+    let fields = &to.mutations.get(usize::from(is.0))?.args.fields;
+    let args = fields.iter().map(|field| {
+        let given = was.args.fields.iter().zip(args).find(|(old, _)| old.name == field.name);
+        let Some((old, value)) = given.filter(|(_, value)| !matches!(value, Value::Null)) else {
+            return Value::Null;
+        };
+        let json = old.ty.to_json(value);
+        field.ty.value_from_json(&json).unwrap_or_else(|_| untyped_from_json(&json))
+    });
+    Some((is, args.collect()))
+}
+
 fn check_names<'a>(mutation: &Mutation, names: impl Iterator<Item = &'a str>) -> Result<(), AskError> {
     for name in names {
         if mutation.args.slot(name).is_none() {

@@ -4,6 +4,7 @@
 //! [`crate::verify::verify_bundle`] to say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use abide_core::bundle::{Bundle, Earlier, Place, Proved};
 use abide_core::engine::Engine;
@@ -11,7 +12,7 @@ use abide_core::guest::Behaviour;
 use abide_core::object::Object;
 use abide_core::record::decode::{decode, header};
 use abide_core::record::{Event, Hash, Record};
-use abide_core::schema::Step;
+use abide_core::schema::{Schema, Step};
 use abide_store::merkle::Tree;
 use abide_store::{BlobError, LogVerifier, Position, ReadError, SignerError};
 
@@ -71,7 +72,7 @@ pub fn export<'a>(
 ) -> Result<Bundle, ExportError> {
     let numbers = families(view, objects);
     let checkpoint = view.checkpoint()?.filter(|_| !numbers.is_empty()).ok_or(ExportError::Empty)?;
-    let schemas = schemas(view, &numbers);
+    let schemas = schemas(view, &numbers)?;
     let is_needed = |bytes: &[u8]| {
         let told = match decode(bytes, None).map(|record| record.event) {
             Ok(Event::Schema(told)) => told,
@@ -161,15 +162,23 @@ fn families<'a>(view: &View, objects: impl IntoIterator<Item = &'a Object>) -> B
     numbers
 }
 
-/// The digests of the schemas that objects have, or may spawn by their rules; `None` for all, where behaviours spawn.
-fn schemas(view: &View, numbers: &BTreeSet<u32>) -> Option<BTreeSet<Hash>> {
+/// The digests of the schemas that objects have or had, or may spawn by their rules; `None` for all, where behaviours spawn.
+fn schemas(view: &View, numbers: &BTreeSet<u32>) -> Result<Option<BTreeSet<Hash>>, HostError> {
     let known = view.engine().schemas();
     let mut needed: BTreeSet<Hash> = BTreeSet::new();
-    let objects = view.engine().objects().iter().filter(|object| numbers.contains(&object.number));
-    let mut open: Vec<_> = objects.map(|object| &object.schema).collect();
+    let mut open: Vec<Arc<Schema>> = Vec::new();
+    for object in view.engine().objects().iter().filter(|object| numbers.contains(&object.number)) {
+        open.push(Arc::clone(&object.schema));
+        // Without an upgrade it had no other.
+        if object.force > 0 {
+            for link in view.records(Lineage::of(object))? {
+                open.extend(link?.schema.filter(|had| open.last() != Some(had)));
+            }
+        }
+    }
     while let Some(schema) = open.pop() {
         if !schema.actions().is_empty() {
-            return None;
+            return Ok(None);
         }
         if needed.insert(Hash(schema.digest)) {
             let spawns = |name: &str| {
@@ -178,10 +187,10 @@ fn schemas(view: &View, numbers: &BTreeSet<u32>) -> Option<BTreeSet<Hash>> {
                     .iter()
                     .any(|rule| matches!(&rule.then, Step::Spawn(spawn) if *spawn.schema == *name))
             };
-            open.extend(known.values().filter(|known| spawns(&known.name)));
+            open.extend(known.values().filter(|known| spawns(&known.name)).cloned());
         }
     }
-    Some(needed)
+    Ok(Some(needed))
 }
 
 /// The number of an object's first ancestor.
@@ -214,7 +223,7 @@ fn blobs(view: &View, numbers: &BTreeSet<u32>, components: bool) -> Result<Vec<V
 pub(crate) fn behaviours(view: &View, object: &Object) -> Result<BTreeSet<Behaviour>, HostError> {
     let mut found = BTreeSet::new();
     for link in view.records(Lineage::of(object))? {
-        found.extend(behaviour_of(&link?.0));
+        found.extend(behaviour_of(&link?.record));
     }
     Ok(found)
 }
@@ -223,7 +232,7 @@ fn behaviour_of(record: &Record) -> Option<Behaviour> {
     match &record.event {
         Event::Genesis(genesis) => genesis.behaviour,
         Event::Spawn(spawned) => spawned.behaviour,
-        Event::Upgrade(upgrade) => Some(upgrade.behaviour),
+        Event::Upgrade(upgrade) => upgrade.behaviour,
         _ => None,
     }
 }

@@ -1,16 +1,18 @@
 //! A host: its engine, its log, and what stands between them. One tick at a time, whoever drives the clock.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use abide_core::admission::OperatorAct;
 use abide_core::clock::Clock;
 use abide_core::cycle::{Input, Verdict};
 use abide_core::engine::{Arrival, BeginError, Beginning, Engine, FoldError};
 use abide_core::frame::Frame;
 use abide_core::guest::{Behaviour, LogLine};
 use abide_core::policy::Policy;
-use abide_core::record::{HostGenesis, Signature};
+use abide_core::record::{Hash, HostGenesis, Signature};
 use abide_core::reset::ResetError;
 use abide_core::schema::Schema;
 use abide_core::time::{Span, Timestamp};
@@ -24,6 +26,7 @@ use crate::behaviour::{Behaviours, Compiler};
 use crate::effect;
 use crate::flusher::Flusher;
 use crate::keys::{Keys, KeysError};
+use crate::transitions::Transitions;
 
 /// Records after which a snapshot is written, so that a start has at most this many to fold.
 const SNAPSHOT_EVERY_RECORDS: usize = 250_000;
@@ -69,6 +72,9 @@ pub enum HostError {
     /// An observation names what is not there.
     #[error(transparent)]
     Ask(#[from] AskError),
+    /// What an operator asks to put in force cannot be.
+    #[error("{0}")]
+    Upgrade(String),
     /// The clock is not reset. Nothing was changed.
     #[error(transparent)]
     Reset(#[from] ResetError),
@@ -168,6 +174,9 @@ pub struct Host {
     /// How far resets set the clock back since [`Host::take_set_back`].
     set_back: Span,
     recovered: Recovered,
+    /// Schemas that were asked for and are not in the log.
+    schemas: BTreeMap<Hash, Arc<Schema>>,
+    transitions: Transitions,
     /// The tick whose commit is on its way to the disk.
     under_way: Option<UnderWay>,
     /// A tick that is durable, and that nobody was told of yet.
@@ -276,6 +285,8 @@ impl Host {
             set_back: Span::ZERO,
             recovered,
             flusher: None,
+            schemas: BTreeMap::new(),
+            transitions: Transitions::default(),
             under_way: None,
             landed: None,
         }
@@ -437,6 +448,46 @@ impl Host {
         self.tickets += 1;
         self.inbox.push(Arrival { object, input, ticket: self.tickets });
         Ok(self.tickets)
+    }
+
+    /// The act that puts a schema and a behaviour in force for an object. What the object itself has against it is for admission
+    /// to say: see [`OperatorAct::check`].
+    ///
+    /// # Errors
+    /// In words: everything that keeps them from it, whatever the object holds.
+    pub fn act(
+        &mut self,
+        object: u32,
+        schema: &Arc<Schema>,
+        behaviour: Option<Behaviour>,
+    ) -> Result<OperatorAct, String> {
+        let Some(object) = self.engine.by_number(object) else {
+            return Err("there is no such object".into());
+        };
+        let act = self.transitions.act_to(object, schema, behaviour)?;
+        if let Some(behaviour) = behaviour {
+            self.behaviours.program(schema, behaviour)?;
+        }
+        Ok(act)
+    }
+
+    /// A schema that the log has, or that stands beside it for an upgrade.
+    ///
+    /// # Errors
+    /// When there is none of that digest.
+    pub fn schema(&mut self, digest: Hash) -> Result<Arc<Schema>, HostError> {
+        if let Some(known) = self.engine.schemas().get(&digest).or_else(|| self.schemas.get(&digest)) {
+            return Ok(Arc::clone(known));
+        }
+        let canonical = self.log.blobs().get(&digest.0)?;
+        let schema = Schema::from_canonical(&canonical).map_err(|e| HostError::Upgrade(e.to_string()))?;
+        Ok(Arc::clone(self.schemas.entry(digest).or_insert(Arc::new(schema))))
+    }
+
+    /// Whether anything waits for the next tick.
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        !self.inbox.is_empty()
     }
 
     /// How much of an object's inbox is still free.
@@ -696,7 +747,7 @@ pub(crate) fn recover<'a>(
             match &mut engine {
                 None => engine = Some(Engine::recover(record.bytes).map_err(at)?),
                 Some(engine) => {
-                    engine.fold(record.bytes, abide_core::record::Hash(record.hash())).map_err(at)?;
+                    engine.fold(record.bytes, Hash(record.hash())).map_err(at)?;
                 }
             }
             folded += 1;

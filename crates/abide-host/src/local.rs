@@ -212,11 +212,22 @@ fn submit(host: &mut Host, body: &Json) -> Result<Submitted, HostError> {
         }
         "upgrade" => {
             let object = ask::object(host.engine(), text("object"))?;
-            let behaviour = behaviour(body).ok_or(AskError::Shape)?;
-            if let Err(message) = host.behaviours().program(&object.schema, behaviour) {
-                return Ok(Submitted::Answered(json!({ "error": message })));
-            }
-            let (act, signature) = (OperatorAct::Upgrade(behaviour), signature(body).ok_or(AskError::Shape)?);
+            let (number, in_force) = (object.number, Arc::clone(&object.schema));
+            let (behaviour, signature) = (behaviour(body)?, signature(body).ok_or(AskError::Shape)?);
+            let schema = match body.get("schema").filter(|schema| !schema.is_null()) {
+                None => in_force,
+                Some(digest) => {
+                    host.schema(digest.as_str().and_then(Hash::from_hex).ok_or(AskError::Shape)?)?
+                }
+            };
+            let act = host.act(number, &schema, behaviour).map_err(HostError::Upgrade)?;
+            (number, Input::Operate(OperatorRequest { act, signature }))
+        }
+        "revert" => {
+            let object = ask::object(host.engine(), text("object"))?;
+            let signature = signature(body).ok_or(AskError::Shape)?;
+            let nothing = || HostError::Upgrade(format!("`{}` has no upgrade to revert", object.id));
+            let act = OperatorAct::revert(object).ok_or_else(nothing)?;
             (object.number, Input::Operate(OperatorRequest { act, signature }))
         }
         "release" | "seal" => {
@@ -292,10 +303,12 @@ pub fn signature_json(signature: &Signature) -> Json {
     })
 }
 
-/// A behaviour as a request carries it.
-fn behaviour(body: &Json) -> Option<Behaviour> {
-    let digest = |name: &str| Hash::from_hex(body.get("behaviour")?.get(name)?.as_str()?);
-    Some(Behaviour { component: digest("component")?, config: digest("config")? })
+/// The behaviour that a request carries, if it does.
+fn behaviour(body: &Json) -> Result<Option<Behaviour>, AskError> {
+    let Some(given) = body.get("behaviour").filter(|given| !given.is_null()) else { return Ok(None) };
+    let digest = |name: &str| Hash::from_hex(given.get(name)?.as_str()?);
+    let both = digest("component").zip(digest("config")).ok_or(AskError::Shape)?;
+    Ok(Some(Behaviour { component: both.0, config: both.1 }))
 }
 
 fn signature(body: &Json) -> Option<Signature> {

@@ -28,18 +28,32 @@ const OBJECTS: [(&str, &str); 5] =
 pub(crate) struct Application {
     pub(crate) keys: Keys,
     schemas: BTreeMap<&'static str, Arc<Schema>>,
+    /// By name and number, those that objects are upgraded to.
+    versions: BTreeMap<(&'static str, u32), Arc<Schema>>,
 }
 
 impl Application {
     pub(crate) fn load() -> Result<Self, Failure> {
         let mut schemas = BTreeMap::new();
         for (name, text) in [("guard", GUARD), ("pump", PUMP), ("probe", PROBE)] {
-            let (schema, _) = Schema::load(text)
-                .map_err(|errors| Failure::new(format!("the schema `{name}`: {errors:?}")))?;
-            schemas.insert(name, Arc::new(schema));
+            schemas.insert(name, load(name, text)?);
         }
+        let second = |text: &str| text.replace("version: 1.0.0", "version: 2.0.0");
+        let guard = second(GUARD).replace("temperature", "heat").replace("budget: 20", "budget: 27");
+        let pump = second(PUMP).replace("nullable: true", "default: 3").replace("\"null\"", "\"0\"");
+        let versions = [
+            (("guard", 1), format!("{GUARD}migration: {{ from: 2.0.0, rename: {{ heat: temperature }} }}\n")),
+            (("guard", 2), format!("{guard}migration: {{ from: 1.0.0, rename: {{ temperature: heat }} }}\n")),
+            (
+                ("pump", 1),
+                format!("{PUMP}migration: {{ from: 2.0.0, set: {{ level: 'min(self.level, 9)' }} }}\n"),
+            ),
+            (("pump", 2), format!("{pump}migration: {{ from: 1.0.0, set: {{ seen: self.seen / 2 }} }}\n")),
+        ];
+        let versions = versions.into_iter().map(|(of, text)| Ok((of, load(of.0, &text)?)));
+        let versions = versions.collect::<Result<_, Failure>>()?;
         let keys = Keys::from_seeds([1; 32], [2; 32], [3; 32]).map_err(HostError::from)?;
-        Ok(Self { keys, schemas })
+        Ok(Self { keys, schemas, versions })
     }
 
     /// How many objects the manifest would name.
@@ -50,6 +64,12 @@ impl Application {
     /// The id of one of them, and the name of its schema.
     pub(crate) fn object(n: usize) -> (&'static str, &'static str) {
         OBJECTS.get(n % OBJECTS.len()).copied().unwrap_or(("", ""))
+    }
+
+    /// A version of the schema of an object: the first and the second take each other over.
+    pub(crate) fn version(&self, object: &str, version: u32) -> Option<Arc<Schema>> {
+        let (_, name) = OBJECTS.iter().find(|(id, _)| *id == object)?;
+        self.versions.get(&(*name, version)).map(Arc::clone)
     }
 
     /// Begins the objects, unless they have begun.
@@ -79,4 +99,10 @@ impl Application {
         let schemas: Vec<_> = schemas.into_iter().map(|schema| (schema, None)).collect();
         host.begin(&schemas, &beginnings)
     }
+}
+
+fn load(name: &str, text: &str) -> Result<Arc<Schema>, Failure> {
+    let loaded = Schema::load(text);
+    let (schema, _) = loaded.map_err(|errors| Failure::new(format!("the schema `{name}`: {errors:?}")))?;
+    Ok(Arc::new(schema))
 }

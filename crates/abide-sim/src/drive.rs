@@ -87,7 +87,19 @@ fn submit(host: &mut Host, application: &Application, event: &Event, n: usize) -
         What::Operate { mutation, args } => {
             Input::Ask(signed_request(host, application, event.object, mutation, args, counter)?)
         }
-        What::Act(act) => Input::Operate(signed_act(host, application, event.object, *act, counter)?),
+        What::Act(act) => Input::Operate(signed_act(host, application, event.object, act.clone(), counter)?),
+        What::Upgrade(version) => {
+            // The first version takes over from the second alone, and not from the one that objects begin with.
+            let schema = application.version(event.object, *version);
+            let Some(act) = schema.and_then(|schema| host.act(number, &schema, None).ok()) else {
+                return Ok(());
+            };
+            Input::Operate(signed_act(host, application, event.object, act, counter)?)
+        }
+        What::Revert => {
+            let Some(act) = OperatorAct::revert(object(host.engine(), event.object)?) else { return Ok(()) };
+            Input::Operate(signed_act(host, application, event.object, act, counter)?)
+        }
     };
     host.submit(number, input)?;
     Ok(())

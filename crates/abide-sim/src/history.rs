@@ -24,9 +24,18 @@ pub(crate) struct Event {
 /// What comes in.
 #[derive(Clone, Debug)]
 pub(crate) enum What {
-    Observe { mutation: &'static str, args: Json },
-    Operate { mutation: &'static str, args: Json },
+    Observe {
+        mutation: &'static str,
+        args: Json,
+    },
+    Operate {
+        mutation: &'static str,
+        args: Json,
+    },
     Act(OperatorAct),
+    /// Another version of the object's schema, by its number.
+    Upgrade(u32),
+    Revert,
 }
 
 /// The history of a seed, in the order of time.
@@ -49,7 +58,12 @@ fn event(time: Timestamp, random: &mut Random) -> Event {
     let n = usize::try_from(random.below(Application::objects() as u64)).unwrap_or(0);
     let (object, schema) = Application::object(n);
     let what = match (schema, random.below(12)) {
-        (_, 0) => What::Act(OperatorAct::Release),
+        (_, 0) => match random.below(6) {
+            0 | 1 => What::Upgrade(2),
+            2 => What::Upgrade(1),
+            3 => What::Revert,
+            _ => What::Act(OperatorAct::Release),
+        },
         ("guard", 1) => operate("refuel", json!({ "value": 60 + random.below(200) })),
         ("guard", 2) => {
             operate("set_burner", json!({ "value": (if random.one_in(2) { "low" } else { "idle" }) }))

@@ -155,6 +155,14 @@ pub fn compile(source: &str, scope: &Scope, expected: &Expected<'_>) -> Result<P
     Ok(Program { source: source.into(), compiled: Arc::new(compiled) })
 }
 
+/// Whether an expression can be read, whatever it mentions.
+///
+/// # Errors
+/// Everything that is wrong with its syntax.
+pub fn parses(source: &str) -> Result<(), Vec<ExprError>> {
+    parse::parse(source).map(drop)
+}
+
 impl Program {
     /// As written.
     #[must_use]

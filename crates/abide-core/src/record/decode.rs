@@ -8,7 +8,7 @@ use minicbor::data::Type;
 use super::encode::{KINDS, key};
 use super::{
     Caller, Code, Counted, DenialKey, Denied, Event, Genesis, Hash, HostGenesis, Mutated, Outcome,
-    OutcomeStatus, Place, Progress, Reason, Record, SchemaKnown, Signature, Spawned, Upgrade,
+    OutcomeStatus, Place, Progress, Reason, Record, SchemaChange, SchemaKnown, Signature, Spawned, Upgrade,
 };
 use crate::codec::{self, decode_any};
 use crate::field::{Slot, untyped_to_json};
@@ -75,8 +75,18 @@ pub struct Header {
     pub time: Timestamp,
     /// The record that put the schema in force.
     pub force: u64,
-    /// Of a genesis: the digest of its schema.
+    /// Of a genesis, a spawn, and an upgrade to another schema: the digest that it names.
     pub schema: Option<Hash>,
+    /// Of an upgrade to another schema: the digest of the one before.
+    pub was: Option<Hash>,
+}
+
+impl Header {
+    /// The digest of the schema that the record puts in force, if it does.
+    #[must_use]
+    pub fn puts_in_force(&self) -> Option<Hash> {
+        self.schema.filter(|_| self.prev.is_none() || self.was.is_some())
+    }
 }
 
 /// Reads the header of a record.
@@ -87,7 +97,18 @@ pub fn header(bytes: &[u8]) -> Result<Header> {
     header_of(&Entries::read(bytes)?)
 }
 
-/// Reads a record. The schema is the one in force; a host's own records need none.
+/// The digest of the schema that a record puts in force, if it does; most records are told by their kind.
+///
+/// # Errors
+/// When the bytes are not of the record format.
+pub fn puts_in_force(bytes: &[u8]) -> Result<Option<Hash>> {
+    let mut d = Decoder::new(bytes);
+    let is_upgrade_or_genesis = d.map()?.is_some() && d.u8()? == key::KIND && matches!(d.u8()?, 3 | 22);
+    if is_upgrade_or_genesis { Ok(header(bytes)?.puts_in_force()) } else { Ok(None) }
+}
+
+/// Reads a record. The schema is the one in force after it: of most, the one that was in force before; of a genesis and of an
+/// upgrade, the one of [`Header::puts_in_force`], if any. A host's own records need none.
 ///
 /// # Errors
 /// When the bytes are not of the record format, or name what the schema lacks.
@@ -128,6 +149,7 @@ fn header_of(entries: &Entries<'_>) -> Result<Header> {
         time: Timestamp(entries.need(key::TIME)?.i64()?),
         force: if prev.is_some() { entries.need(key::FORCE)?.u64()? } else { 0 },
         schema: entries.get(key::SCHEMA).map(|mut d| hash(&mut d)).transpose()?,
+        was: entries.get(key::WAS).map(|mut d| hash(&mut d)).transpose()?,
     })
 }
 
@@ -136,13 +158,13 @@ fn malformed<T>(why: String) -> Result<T> {
 }
 
 /// The entries of a record's map, each still as bytes.
-struct Entries<'a>([Option<&'a [u8]>; 42]);
+struct Entries<'a>([Option<&'a [u8]>; 44]);
 
 impl<'a> Entries<'a> {
     fn read(bytes: &'a [u8]) -> Result<Self> {
         let mut d = Decoder::new(bytes);
         let Some(count) = d.map()? else { return malformed("the map has no length".to_owned()) };
-        let mut entries = [None; 42];
+        let mut entries = [None; 44];
         let mut above = None;
         for _ in 0..count {
             let number = d.u8()?;
@@ -185,6 +207,7 @@ impl Reader<'_> {
             1 => Event::Schema(SchemaKnown {
                 canonical: need(key::CANONICAL)?.bytes()?.into(),
                 behaviour: self.behaviour()?,
+                for_upgrade: self.entries.get(key::FOR_UPGRADE).map_or(Ok(false), |mut d| d.bool())?,
             }),
             2 => Event::Progress(Box::new(self.progress()?)),
             3 => Event::Genesis(Box::new(self.genesis()?)),
@@ -220,12 +243,7 @@ impl Reader<'_> {
             17 => Event::Policy(Box::new(policy(&mut need(key::POLICY)?)?)),
             18 => Event::Pause { since: Timestamp(need(key::SINCE)?.i64()?) },
             19 => Event::Outcome(self.outcome()?),
-            22 => Event::Upgrade(Box::new(Upgrade {
-                behaviour: self
-                    .behaviour()?
-                    .ok_or_else(|| DecodeError::Malformed("key 41 is missing".to_owned()))?,
-                signature: signature(&mut need(key::BY)?)?,
-            })),
+            22 => Event::Upgrade(Box::new(self.upgrade()?)),
             20 => Event::ChildEnded {
                 child: need(key::CHILD)?.str()?.into(),
                 part: self
@@ -286,6 +304,22 @@ impl Reader<'_> {
             depth: self.entries.need(key::DEPTH)?.u32()?,
             allotment: self.allotment()?,
             values: self.slots(&mut self.entries.need(key::CHANGES)?)?,
+        })
+    }
+
+    fn upgrade(&self) -> Result<Upgrade> {
+        let change = |mut is: Decoder<'_>| {
+            Ok::<_, DecodeError>(SchemaChange {
+                was: hash(&mut self.entries.need(key::WAS)?)?,
+                is: hash(&mut is)?,
+                memory: self.slots(&mut self.entries.need(key::CHANGES)?)?,
+            })
+        };
+        Ok(Upgrade {
+            behaviour: self.behaviour()?,
+            schema: self.entries.get(key::SCHEMA).map(change).transpose()?,
+            reverts: self.entries.get(key::OF).map(|mut d| d.u64()).transpose()?,
+            signature: signature(&mut self.entries.need(key::BY)?)?,
         })
     }
 

@@ -7,7 +7,7 @@ use minicbor::encode::Error;
 
 use super::{
     Caller, Counted, DenialKey, Denied, Event, Genesis, HostGenesis, Mutated, Outcome, Place, Progress,
-    Reason, Record, Signature, Spawned,
+    Reason, Record, Signature, Spawned, Upgrade,
 };
 use crate::codec::encode_any;
 use crate::field::{Slot, StructType, untyped_from_json};
@@ -62,6 +62,8 @@ pub(crate) mod key {
     pub(crate) const PENDING: u8 = 39;
     pub(crate) const AFFORDABLE_AT: u8 = 40;
     pub(crate) const BEHAVIOUR: u8 = 41;
+    pub(crate) const WAS: u8 = 42;
+    pub(crate) const FOR_UPGRADE: u8 = 43;
 }
 
 /// The kinds of record, by the number that stands under key 0, and their names in text.
@@ -94,7 +96,7 @@ pub const KINDS: [&str; 23] = [
 pub(crate) type Sink<'a> = Encoder<&'a mut Vec<u8>>;
 type Done = Result<(), Error<Infallible>>;
 
-/// Appends the bytes of a record to `out`. The schema is the one in force; a host's own records need none.
+/// Appends the bytes of a record to `out`. The schema is the one in force after it; a host's own records need none.
 pub fn encode(record: &Record, schema: Option<&Schema>, out: &mut Vec<u8>) {
     let mut sink = Encoder::new(out);
     let done = write(record, schema, &mut sink);
@@ -165,13 +167,13 @@ fn write(record: &Record, schema: Option<&Schema>, e: &mut Sink<'_>) -> Done {
         Event::Host(genesis) => write_host(genesis, e),
         Event::Schema(known) => {
             e.u8(key::CANONICAL)?.bytes(&known.canonical)?;
-            write_behaviour(known.behaviour, e)
+            write_behaviour(known.behaviour, e)?;
+            if known.for_upgrade {
+                e.u8(key::FOR_UPGRADE)?.bool(true)?;
+            }
+            Ok(())
         }
-        Event::Upgrade(upgrade) => {
-            e.u8(key::BY)?;
-            write_signature(&upgrade.signature, e)?;
-            write_behaviour(Some(upgrade.behaviour), e)
-        }
+        Event::Upgrade(upgrade) => write_upgrade(upgrade, names, e),
         Event::Progress(progress) => write_progress(progress, e),
     }
 }
@@ -232,12 +234,15 @@ fn entries(event: &Event) -> u64 {
         Event::Sleep { until, .. } => 1 + some(until.is_some()),
         Event::Clock { signature, .. } => 1 + some(signature.is_some()),
         Event::Spawn(s) => 3 + some(s.allotment.is_some()) + some(s.behaviour.is_some()),
-        Event::Schema(known) => 1 + some(known.behaviour.is_some()),
+        Event::Schema(known) => 1 + some(known.behaviour.is_some()) + some(known.for_upgrade),
+        Event::Upgrade(u) => {
+            1 + some(u.behaviour.is_some()) + some(u.reverts.is_some()) + 3 * some(u.schema.is_some())
+        }
         Event::Outcome(o) => 3 + some(o.message.is_some()),
         Event::Wake | Event::Quarantine => 0,
         Event::Retry { .. } => 3,
         Event::Host(_) => 6,
-        Event::ChildEnded { .. } | Event::Progress(_) | Event::Upgrade(_) => 2,
+        Event::ChildEnded { .. } | Event::Progress(_) => 2,
         Event::Denials(_)
         | Event::Hold(_)
         | Event::Idle(_)
@@ -290,6 +295,24 @@ fn write_genesis(genesis: &Genesis, names: Names<'_>, e: &mut Sink<'_>) -> Done 
     }
     e.u8(key::HOST)?.str(&genesis.host)?.u8(key::DEPTH)?.u32(genesis.depth)?;
     write_behaviour(genesis.behaviour, e)
+}
+
+fn write_upgrade(upgrade: &Upgrade, names: Names<'_>, e: &mut Sink<'_>) -> Done {
+    e.u8(key::BY)?;
+    write_signature(&upgrade.signature, e)?;
+    if let Some(change) = &upgrade.schema {
+        e.u8(key::CHANGES)?;
+        write_slots(&change.memory, names, e)?;
+        e.u8(key::SCHEMA)?.bytes(&change.is.0)?;
+    }
+    if let Some(of) = upgrade.reverts {
+        e.u8(key::OF)?.u64(of)?;
+    }
+    write_behaviour(upgrade.behaviour, e)?;
+    if let Some(change) = &upgrade.schema {
+        e.u8(key::WAS)?.bytes(&change.was.0)?;
+    }
+    Ok(())
 }
 
 fn write_mutation(mutated: &Mutated, names: Names<'_>, e: &mut Sink<'_>) -> Done {

@@ -214,10 +214,22 @@ fn event_json(event: &Event, names: Names<'_>, out: &mut Map<String, Json>) {
             if let Some(behaviour) = known.behaviour {
                 put("behaviour", behaviour_json(behaviour));
             }
+            if known.for_upgrade {
+                put("for_upgrade", true.into());
+            }
         }
         Event::Upgrade(upgrade) => {
             put("operator", signature_json(&upgrade.signature));
-            put("behaviour", behaviour_json(upgrade.behaviour));
+            if let Some(behaviour) = upgrade.behaviour {
+                put("behaviour", behaviour_json(behaviour));
+            }
+            if let Some(of) = upgrade.reverts {
+                put("reverts", of.into());
+            }
+            if let Some(change) = &upgrade.schema {
+                put("was", change.was.to_string().into());
+                put("changes", slots_json(&change.memory, names));
+            }
         }
         Event::Progress(progress) => {
             let cursors = progress.cursors.iter();

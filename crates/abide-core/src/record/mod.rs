@@ -89,7 +89,7 @@ pub struct Record {
     pub tick: u64,
     /// The time of that tick.
     pub time: Timestamp,
-    /// The number of the record that put the schema and behaviour in force; itself at genesis.
+    /// The number of the record that put the schema and behaviour in force; itself at genesis. Of an upgrade, the one before.
     pub force: u64,
     /// What happened.
     pub event: Event,
@@ -138,7 +138,7 @@ pub enum Event {
     Seal(Signature),
     /// The object ended by a rule's step.
     Terminate(RuleIx),
-    /// An operator put another behaviour in force.
+    /// An operator put another behaviour, another version of the schema, or what was before, in force.
     Upgrade(Box<Upgrade>),
     /// Its policy changed.
     Policy(Box<Policy>),
@@ -200,15 +200,32 @@ pub struct SchemaKnown {
     pub canonical: Arc<[u8]>,
     /// The behaviour, where the schema has acts.
     pub behaviour: Option<Behaviour>,
+    /// Whether it is for an upgrade alone: children go on to get the one of its name that they had.
+    pub for_upgrade: bool,
 }
 
-/// A behaviour that takes force.
+/// What takes force.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upgrade {
-    /// The new one.
-    pub behaviour: Behaviour,
+    /// The behaviour in force after it, where the schema has acts.
+    pub behaviour: Option<Behaviour>,
+    /// The schema, where that changes.
+    pub schema: Option<SchemaChange>,
+    /// The number of the upgrade's record that this reverts.
+    pub reverts: Option<u64>,
     /// The operator's signature over it.
     pub signature: Signature,
+}
+
+/// Another version of an object's schema.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SchemaChange {
+    /// Digest of the one before.
+    pub was: Hash,
+    /// Digest of the one in force from this record on.
+    pub is: Hash,
+    /// The memory under it: every value that there is, by slots of that schema.
+    pub memory: Vec<(Slot, Value)>,
 }
 
 /// An admitted mutation.

@@ -12,12 +12,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::load::{escaped, load_node};
 use super::{
-    BehaviourLimits, CallerKind, Cost, Drift, Effect, FORMAT, Invariant, Micro, Missed, MutateStep, Mutation,
-    RETRIES_DEFAULT, Rule, Schema, SpawnStep, Step, TIMEOUT_DEFAULT, Template, TextPart, TrustSlope, Until,
+    BehaviourLimits, CallerKind, Cost, Drift, Effect, FORMAT, Invariant, Micro, Migration, Missed,
+    MutateStep, Mutation, RETRIES_DEFAULT, Rule, Schema, SpawnStep, Step, TIMEOUT_DEFAULT, Template,
+    TextPart, TrustSlope, Until,
 };
 use crate::codec;
 use crate::document::{Diagnostics, Key, Node, NodeKind};
-use crate::field::{FieldType, Kind, StructType, untyped_from_json};
+use crate::field::{FieldType, Kind, Slot, StructType, untyped_from_json};
 use crate::value::{Value, key_order};
 
 /// Why bytes are not the canonical form of a schema.
@@ -82,6 +83,7 @@ impl Schema {
         map.filled("trust_slope", slope(&self.trust_slope, &self.memory));
         map.some("missed", (self.missed == Missed::Skip).then_some("skip"));
         map.filled("behaviour", limits(&self.behaviour));
+        map.some("migration", self.migration.as_ref().map(|migration| self.migration_document(migration)));
         map.done()
     }
 
@@ -101,6 +103,29 @@ impl Schema {
             Cost::Expression(program) => map.put("cost", program.source()),
         }
         map.some("effect", mutation.effect.as_ref().map(|effect| self.effect(effect)));
+        map.done()
+    }
+
+    fn migration_document(&self, migration: &Migration) -> Value {
+        let mut map = Entries::default();
+        let field = |slot| self.memory.get(slot);
+        let name = |slot| field(slot).map_or("", |field| &*field.name);
+        map.list("from", migration.from.iter().map(|version| Value::Str(Arc::clone(version))));
+        map.filled(
+            "rename",
+            Entries::of(migration.rename.iter().map(|(was, slot)| (&**was, name(*slot).into()))),
+        );
+        let default = |(slot, value): &(Slot, Value)| {
+            let value = field(*slot).map_or(Value::Null, |field| untyped_from_json(&field.ty.to_json(value)));
+            (name(*slot), value)
+        };
+        map.filled("default", Entries::of(migration.default.iter().map(default)));
+        let set = migration.set.iter();
+        map.filled(
+            "set",
+            Entries::of(set.map(|(slot, source)| (name(*slot), Value::Str(Arc::clone(source))))),
+        );
+        map.list("remove", migration.remove.iter().map(|was| Value::Str(Arc::clone(was))));
         map.done()
     }
 

@@ -7,6 +7,7 @@ mod amount;
 mod behaviour;
 mod effect;
 mod expression;
+mod migration;
 mod mutation;
 mod rejoin;
 mod rule;
@@ -80,6 +81,7 @@ pub(super) fn load_node(node: &Node, text: &str, out: &Diagnostics) -> Option<Sc
     let safe_state = safe_state(&mut reader, &signatures, &compiler);
     let missed = missed(&mut reader);
     let behaviour = behaviour::limits(&mut reader);
+    let migration = migration::migration(&mut reader, &compiler);
     reader.finish();
 
     let mut mutations = loaded.into_iter().collect::<Option<Vec<_>>>()?;
@@ -99,6 +101,7 @@ pub(super) fn load_node(node: &Node, text: &str, out: &Diagnostics) -> Option<Sc
         trust_slope,
         missed,
         behaviour,
+        migration: migration?,
     };
     whole::check(&schema, node, out);
     if !out.has_errors() {

@@ -8,7 +8,7 @@ mod canonical;
 mod load;
 mod render;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use canonical::CanonicalError;
@@ -26,6 +26,8 @@ pub const MUTATIONS_MAX: usize = 1_000;
 pub const RULES_MAX: usize = 1_000;
 /// Most invariants of a schema.
 pub const INVARIANTS_MAX: usize = 1_000;
+/// Most versions that a schema takes over from.
+pub const MIGRATION_VERSIONS_MAX: usize = 64;
 /// Most labels under `context`.
 pub const LABELS_MAX: usize = 64;
 /// Greatest cost, budget or refill: a thousand million.
@@ -82,7 +84,34 @@ pub struct Schema {
     pub missed: Missed,
     /// What an act of the behaviour may use up.
     pub behaviour: BehaviourLimits,
+    /// How it takes over from other versions; without one, from any, field by field of the same name.
+    pub migration: Option<Migration>,
 }
+
+/// How a schema takes over the memory of objects from other versions of it. Expressions are over the memory as it was, so
+/// they are compiled where both schemas are known: see [`crate::transition::Transition`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Migration {
+    /// The versions that it takes over from; at least one, each once, sorted.
+    pub from: Vec<Arc<str>>,
+    /// By its name before, the field that takes up the value.
+    pub rename: BTreeMap<Arc<str>, Slot>,
+    /// The value of a field that would have none; by slot, ascending.
+    pub default: Vec<(Slot, Value)>,
+    /// The value of a field, as an expression over the memory before and `now`; by slot, ascending.
+    pub set: Vec<(Slot, Arc<str>)>,
+    /// Fields of the memory before whose values are not taken up.
+    pub remove: BTreeSet<Arc<str>>,
+}
+
+/// Two schemas are the same if their canonical forms are.
+impl PartialEq for Schema {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for Schema {}
 
 /// What an act of the behaviour may use up. What it asks for beyond that costs the object a denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

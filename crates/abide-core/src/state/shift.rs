@@ -33,6 +33,7 @@ impl State {
             effects,
             children: _,
             pending,
+            previous: _,
         } = self;
         let back = |at: &mut Timestamp| *at = at.set_back(by);
         bucket.iter_mut().for_each(|bucket| back(&mut bucket.at));

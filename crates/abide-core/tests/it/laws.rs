@@ -11,10 +11,9 @@ use std::sync::Arc;
 
 use abide_core::engine::Engine;
 use abide_core::object::Object;
-use abide_core::record::decode::decode_strict;
 use abide_core::record::encode::KINDS;
-use abide_core::record::{Caller, Event, Genesis, HOST, Mutated, Record};
-use abide_core::schema::Refill;
+use abide_core::record::{Caller, Event, Mutated, Record};
+use abide_core::schema::{Refill, Schema};
 use abide_core::slope::{Allotment, Bucket};
 use abide_core::state::State;
 use proptest::prelude::*;
@@ -51,7 +50,7 @@ fn numbers() -> impl Strategy<Value = Numbers> {
 
 impl std::fmt::Debug for Numbers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "\nmain:{}", text_of(&mut Choices::new(&self.main)))?;
+        versions(&self.main).iter().try_for_each(|text| writeln!(f, "\nmain:{text}"))?;
         writeln!(f, "kid:{}", text_of(&mut Choices::new(&self.kid)))?;
         steps(&mut Choices::new(&self.history))
             .iter()
@@ -60,6 +59,18 @@ impl std::fmt::Debug for Numbers {
     }
 }
 
+/// Three versions of a schema, which take each other over: the second is read off the same numbers backwards, the third off some
+/// of them.
+fn versions(main: &[u16]) -> [String; 3] {
+    let backwards: Vec<u16> = main.iter().rev().copied().collect();
+    let some = main.get(..main.len() * 2 / 3).unwrap_or_default();
+    let of = |numbers: &[u16], version| schemas::version_of(&mut Choices::new(numbers), version);
+    [of(main, 1), of(&backwards, 2), of(some, 3)]
+}
+
+/// A schema that was in force for an object, and its records under it.
+type Era = (Arc<Schema>, Vec<Record>);
+
 struct Case {
     world: World,
     steps: Vec<Step>,
@@ -67,9 +78,12 @@ struct Case {
 
 /// Two objects of a random schema, and what is going to happen to them.
 fn case(Numbers { main, kid, history }: &Numbers) -> Case {
+    let versions = versions(main).into_iter().zip(1..);
+    let versions: Vec<_> = versions.map(|(text, version)| world::version("main", version, &text)).collect();
     let kid = world::schema("kid", &text_of(&mut Choices::new(kid)));
-    let main = world::schema("main", &text_of(&mut Choices::new(main)));
+    let main = Arc::clone(&versions[0]);
     let mut world = World::empty();
+    world.versions = versions;
     world.guest = Box::new(RandomGuest);
     world.know(&kid);
     for id in ["a", "b"] {
@@ -162,27 +176,38 @@ proptest! {
         for step in &steps {
             play_step(&mut world, step);
         }
-        let mut of: BTreeMap<Arc<str>, Vec<Record>> = BTreeMap::new();
+        let mut of: BTreeMap<Arc<str>, Vec<Era>> = BTreeMap::new();
         // A window is measured in time that passed: the recorded time, and what resets have set it back by so far.
         let mut set_back = 0;
-        for (bytes, _) in &world.log {
-            let id = abide_core::record::decode::header(bytes).unwrap().object;
-            let schema = world.engine.object(&id).map(|object| &*object.schema);
-            let mut record = decode_strict(bytes, schema).unwrap();
-            if &*id == HOST {
+        for (mut record, schema) in world.records() {
+            let Some(schema) = schema else {
                 if let Event::Clock { since, .. } = &record.event {
                     set_back += since.since(record.time).0;
                 }
-            } else {
-                record.time.0 += set_back;
-                of.entry(id).or_default().push(record);
+                continue;
+            };
+            record.time.0 += set_back;
+            let eras = of.entry(Arc::clone(&record.object)).or_default();
+            match eras.last_mut().filter(|(known, _)| *known == schema) {
+                Some((_, records)) => records.push(record),
+                None => eras.push((schema, vec![record])),
             }
         }
         for object in world.engine.objects() {
-            if let Some(bound) = bound_of(object, &of[&object.id]) {
-                check_windows(&bound, &costs(of[&object.id].iter()), &object.id);
-                let family = of.iter().filter(|(id, _)| is_in_family(&world.engine, id, &object.id));
-                check_windows(&bound, &costs(family.flat_map(|(_, records)| records)), "a family");
+            for (schema, records) in &of[&object.id] {
+                if let Some(bound) = bound_of(schema, object.allotment, records) {
+                    check_windows(&bound, &costs(records.iter()), &object.id);
+                }
+            }
+            let family = of.iter().filter(|(id, _)| is_in_family(&world.engine, id, &object.id));
+            let family: Vec<_> = family.map(|(_, eras)| eras).collect();
+            // Under several versions there is no one bound.
+            if family.iter().all(|eras| eras.len() == 1)
+                && let Some((schema, records)) = of[&object.id].first()
+                && let Some(bound) = bound_of(schema, object.allotment, records)
+            {
+                let all = family.iter().flat_map(|eras| &eras[0].1);
+                check_windows(&bound, &costs(all), "a family");
             }
         }
     }
@@ -200,10 +225,7 @@ fn the_random_histories_reach_everything() {
         for step in &steps {
             play_step(&mut world, step);
         }
-        for (bytes, _) in &world.log {
-            let id = abide_core::record::decode::header(bytes).unwrap().object;
-            let record =
-                decode_strict(bytes, world.engine.object(&id).map(|object| &*object.schema)).unwrap();
+        for (record, _) in world.records() {
             *seen.entry(KINDS[usize::from(record.event.kind())].to_owned()).or_default() += 1;
             match record.event {
                 Event::Denial(denied) => {
@@ -214,6 +236,10 @@ fn the_random_histories_reach_everything() {
                 }
                 Event::Progress(progress) if !progress.pending.is_empty() => {
                     *seen.entry("counts in progress".to_owned()).or_default() += 1;
+                }
+                Event::Upgrade(upgrade) if upgrade.schema.is_some() => {
+                    let what = if upgrade.reverts.is_some() { "a reversal" } else { "another schema" };
+                    *seen.entry(what.to_owned()).or_default() += 1;
                 }
                 _ => {}
             }
@@ -229,7 +255,8 @@ fn the_random_histories_reach_everything() {
     let codes = codes.split(' ').map(|code| format!("denied: {code}"));
     let ends = "incomplete active sleeping quarantined sealed terminated";
     let ends = ends.split(' ').map(|status| format!("in the end {status}"));
-    let more = ["several counts", "counts in progress", "depth 2"].map(str::to_owned);
+    let more = ["several counts", "counts in progress", "depth 2", "another schema", "a reversal"]
+        .map(str::to_owned);
     let missed: Vec<_> =
         kinds.chain(codes).chain(ends).chain(more).filter(|what| !seen.contains_key(what)).collect();
     assert!(missed.is_empty(), "no history reached {missed:?}, only {seen:?}");
@@ -248,22 +275,19 @@ fn unchanged_without_a_record(object: &Object, before: &State, length: u64) {
     }
 }
 
-/// What the lineage alone says that the object may spend.
-fn bound_of(object: &Object, records: &[Record]) -> Option<Bucket> {
-    let own = &object.schema.trust_slope;
-    let Some(Record { event: Event::Genesis(genesis), time, .. }) = records.first() else {
-        panic!("a genesis")
-    };
-    let Genesis { allotment, .. } = &**genesis;
+/// What the object may spend under a schema, as the first record under it alone says.
+fn bound_of(schema: &Schema, allotment: Option<Allotment>, records: &[Record]) -> Option<Bucket> {
+    let own = &schema.trust_slope;
+    let time = records.first()?.time;
     match (own.budget, allotment) {
         (None, None) => None,
-        (Some(budget), None) => Some(Bucket::full(budget, own.refill, *time)),
-        (None, Some(part)) => Some(Bucket::full(part.budget, Some(flow(part)), *time)),
+        (Some(budget), None) => Some(Bucket::full(budget, own.refill, time)),
+        (None, Some(part)) => Some(Bucket::full(part.budget, Some(flow(&part)), time)),
         (Some(budget), Some(part)) => {
-            let given = flow(part);
+            let given = flow(&part);
             let slower = |own: Refill| rate(own) <= rate(given);
             let refill = own.refill.map(|own| if slower(own) { own } else { given });
-            Some(Bucket::full(budget.min(part.budget), refill, *time))
+            Some(Bucket::full(budget.min(part.budget), refill, time))
         }
     }
 }

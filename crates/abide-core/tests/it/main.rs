@@ -9,5 +9,6 @@ mod laws;
 mod records;
 mod reset;
 mod schema;
+mod upgrade;
 mod wit;
 mod world;

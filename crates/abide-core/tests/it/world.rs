@@ -25,6 +25,7 @@ use abide_core::reset::{ResetError, reset_bytes};
 use abide_core::schema::{MutationIx, RuleIx, Schema};
 use abide_core::state::{State, Status};
 use abide_core::time::Timestamp;
+use abide_core::transition::Transition;
 use abide_core::value::Value;
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::Value as Json;
@@ -52,6 +53,8 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     /// Runs acts.
     pub(crate) guest: Box<dyn Guest>,
+    /// Versions of a schema that objects may be upgraded to.
+    pub(crate) versions: Vec<Arc<Schema>>,
     /// What became of the inputs of the last tick, by ticket.
     pub(crate) verdicts: Vec<(u64, Verdict)>,
     inbox: Vec<Arrival>,
@@ -76,7 +79,12 @@ pub(crate) fn policy() -> Policy {
 
 /// A schema from what stands below its header.
 pub(crate) fn schema(name: &str, body: &str) -> Arc<Schema> {
-    let text = format!("schema: abide/v1\nname: {name}\nversion: 1.0.0\n{body}");
+    version(name, 1, body)
+}
+
+/// A version of a schema, from what stands below its header.
+pub(crate) fn version(name: &str, version: u32, body: &str) -> Arc<Schema> {
+    let text = format!("schema: abide/v1\nname: {name}\nversion: {version}.0.0\n{body}");
     match Schema::load(&text) {
         Ok((schema, _)) => Arc::new(schema),
         Err(errors) => {
@@ -107,6 +115,7 @@ impl World {
             log: Vec::new(),
             clock,
             guest: Box::new(NoGuest),
+            versions: Vec::new(),
             verdicts: Vec::new(),
             inbox: Vec::new(),
             frame,
@@ -314,6 +323,28 @@ impl World {
         Ok(self.take_frame(false))
     }
 
+    /// The records of the log, each with the schema in force after it.
+    pub(crate) fn records(&self) -> Vec<(Record, Option<Arc<Schema>>)> {
+        let mut in_force: BTreeMap<Arc<str>, Arc<Schema>> = BTreeMap::new();
+        let one = |(bytes, _): &(Vec<u8>, Hash)| {
+            let header = abide_core::record::decode::header(bytes).expect("a record has a header");
+            if let Some(digest) = header.puts_in_force() {
+                in_force.insert(Arc::clone(&header.object), Arc::clone(&self.engine.schemas()[&digest]));
+            }
+            let schema = in_force.get(&header.object).cloned();
+            (decode_strict(bytes, schema.as_deref()).expect("a record decodes strictly"), schema)
+        };
+        self.log.iter().map(one).collect()
+    }
+
+    /// Puts another version of its schema in force for an object, properly signed with the next counter.
+    pub(crate) fn upgrade(&mut self, id: &str, to: &Arc<Schema>) -> u64 {
+        let transition =
+            Transition::new(&self.object(id).schema, to).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let behaviour = (!to.actions().is_empty()).then_some(BEHAVIOUR);
+        self.act(id, OperatorAct::Schema(Arc::new(transition), behaviour))
+    }
+
     /// Replaces the engine by one that folded the log: a restart.
     pub(crate) fn restart(&mut self) {
         let mut records = self.log.iter();
@@ -336,7 +367,7 @@ impl World {
             }
             let record = self.check_record(entry.object, &bytes, entry.hash);
             if &*record.object != HOST {
-                told.push(tell(&record, &self.engine.object(&record.object).expect("it is there").schema));
+                told.push(tell(&record, &self.folded.object(&record.object).expect("it is there").schema));
             }
             self.log.push((bytes, entry.hash));
         }
@@ -348,7 +379,8 @@ impl World {
     }
 
     fn check_record(&mut self, number: u32, bytes: &[u8], hash: Hash) -> Record {
-        let object = self.engine.by_number(number);
+        // As far as it is folded, so that its schema is the one in force after this record.
+        let object = self.folded.by_number(number);
         let record = decode_strict(bytes, object.map(|o| &*o.schema)).expect("a record decodes strictly");
         match object {
             Some(object) => assert_eq!(record.object, object.id),
@@ -409,6 +441,7 @@ fn check_state(object: &Object, before: Option<&State>, record: &Record) {
     }
     let complete = |state: &State| state.gaps(schema).next().is_none();
     let Some(before) = before else { return };
+    let is_upgrade = matches!(&record.event, Event::Upgrade(upgrade) if upgrade.schema.is_some());
     // What an invariant says of the time may cease to hold when the clock is reset: it is asked at the next mutation.
     if complete(state) && !matches!(record.event, Event::Clock { .. }) {
         let env = Env {
@@ -418,7 +451,8 @@ fn check_state(object: &Object, before: Option<&State>, record: &Record) {
             now: record.time,
             caller: ("", ""),
         };
-        for invariant in schema.invariants.iter().filter(|i| !i.transition || complete(before)) {
+        for invariant in schema.invariants.iter().filter(|i| !i.transition || !is_upgrade && complete(before))
+        {
             assert_eq!(
                 invariant.expression.holds(&env),
                 Ok(true),
@@ -427,7 +461,7 @@ fn check_state(object: &Object, before: Option<&State>, record: &Record) {
             );
         }
     }
-    if !matches!(record.event, Event::Mutation(_)) {
+    if !matches!(record.event, Event::Mutation(_)) && !is_upgrade {
         assert_eq!(state.memory, before.memory, "only a mutation changes memory");
     }
     if matches!(record.event, Event::Denial(_) | Event::Denials(_)) {

@@ -8,14 +8,18 @@ use abide_core::cycle::{Cycle, Input};
 use abide_core::field::{Slot, untyped_from_json};
 use abide_core::object::Object;
 use abide_core::policy::{Operator, Policy};
-use abide_core::record::{Caller, Code, Denied, Event, Genesis, Mutated, Outcome, Record, Signature};
+use abide_core::record::{Caller, Code, Denied, Event, Genesis, Mutated, Outcome, Signature};
 use abide_core::schema::{MutationIx, Schema};
+use abide_core::state::State;
 use abide_core::time::Timestamp;
+use abide_core::transition::Transition;
 use abide_core::value::Value;
 use nkeys::{KeyPair, KeyPairType};
 use sha2::{Digest as _, Sha256};
 
+use crate::ask::by_name;
 use crate::history::{is_cut, is_outside};
+use crate::view::{Link, mutation_name};
 
 /// Something for the object.
 pub(super) enum Fed {
@@ -30,7 +34,8 @@ pub(super) enum Fed {
 
 /// Reads inputs out of records of one schema for an object of another.
 pub(super) struct Translator<'a> {
-    pub(super) from: &'a Schema,
+    /// The schema of the records that are read, as far as they were read.
+    pub(super) from: Arc<Schema>,
     pub(super) to: &'a Schema,
     /// Whether upgrades to other behaviours are taken as they were recorded.
     pub(super) upgrades: bool,
@@ -42,8 +47,28 @@ pub(super) struct Translator<'a> {
 }
 
 impl Translator<'_> {
-    /// The first values, as far as the new schema has the fields.
-    pub(super) fn first_values(&mut self, genesis: &Genesis) -> Vec<(Slot, Value)> {
+    /// The first values: as the new schema takes over from the recorded one, or as far as it has fields of the same name.
+    pub(super) fn first_values(
+        &mut self,
+        genesis: &Genesis,
+        transition: Option<&Transition>,
+        at: Timestamp,
+    ) -> Vec<(Slot, Value)> {
+        if let Some(transition) = transition {
+            let before = State::new(&self.from, genesis, at).memory;
+            let mut values = Vec::new();
+            for (slot, value) in (0..).map(Slot).zip(transition.values(&before, at)) {
+                match value {
+                    Ok(Value::Null) => {}
+                    Ok(value) => values.push((slot, value)),
+                    // What it is computed of may have had no value yet.
+                    Err(reason) => {
+                        self.remarks.insert(format!("a first value is left out: {}", reason.message));
+                    }
+                }
+            }
+            return values;
+        }
         let mut values = Vec::new();
         for (slot, value) in &genesis.values {
             let Some(field) = self.from.memory.get(*slot) else { continue };
@@ -65,11 +90,14 @@ impl Translator<'_> {
     }
 
     /// What came in, in the order of the inbox.
-    pub(super) fn inputs<'r>(&mut self, records: impl Iterator<Item = &'r Record>) -> Vec<Fed> {
+    pub(super) fn inputs(&mut self, links: &[Link]) -> Vec<Fed> {
         let mut fed = Vec::new();
         // The answer to an effect that was not ordered again is none.
         let mut unheard: Option<Arc<str>> = None;
-        for record in records {
+        for Link { record, schema, .. } in links {
+            if let Some(schema) = schema.as_ref().filter(|schema| !Arc::ptr_eq(schema, &self.from)) {
+                self.from = Arc::clone(schema);
+            }
             let skipped = unheard.take();
             match &record.event {
                 Event::Pause { since } => fed.push(Fed::Pause(*since)),
@@ -91,9 +119,9 @@ impl Translator<'_> {
                 }
                 Event::Release(signature) => fed.push(Fed::Operate(OperatorAct::Release, signature.clone())),
                 Event::Seal(signature) => fed.push(Fed::Operate(OperatorAct::Seal, signature.clone())),
-                Event::Upgrade(upgrade) if self.upgrades => {
-                    let act = OperatorAct::Upgrade(upgrade.behaviour);
-                    fed.push(Fed::Operate(act, upgrade.signature.clone()));
+                Event::Upgrade(upgrade) if self.upgrades && upgrade.schema.is_none() => {
+                    let act = upgrade.behaviour.map(OperatorAct::Behaviour);
+                    fed.extend(act.map(|act| Fed::Operate(act, upgrade.signature.clone())));
                 }
                 Event::Policy(policy) => fed.push(Fed::Policy(policy.clone())),
                 Event::Outcome(outcome) => match self.orders.remove(&outcome.of) {
@@ -107,9 +135,9 @@ impl Translator<'_> {
     }
 
     /// Whether a record is anything but the denial of a request that cannot be asked again.
-    pub(super) fn is_asked_again(&self, record: &Record) -> bool {
-        let Event::Denial(denied) = &record.event else { return true };
-        let was = denied.mutation.and_then(|ix| self.from.mutations.get(usize::from(ix.0)));
+    pub(super) fn is_asked_again(&self, link: &Link) -> bool {
+        let (Event::Denial(denied), Some(schema)) = (&link.record.event, &link.schema) else { return true };
+        let was = denied.mutation.and_then(|ix| schema.mutations.get(usize::from(ix.0)));
         !is_outside(&denied.caller)
             || was.is_some_and(|was| self.to.mutation(&was.name).is_some())
                 && !denied.args.iter().any(|(_, value)| is_cut(value))
@@ -146,24 +174,13 @@ impl Translator<'_> {
 
     /// The same request of the mutation that has that name now.
     fn request(&mut self, mutation: MutationIx, args: &[Value], caller: &Caller) -> Option<Request> {
-        let was = self.from.mutations.get(usize::from(mutation.0))?;
-        let Some(is) = self.to.mutation(&was.name) else {
-            self.remarks.insert(format!(
-                "what was asked of `{}` is left out: the schema has no such mutation",
-                was.name
-            ));
-            return None;
-        };
-        let fields = &self.to.mutations.get(usize::from(is.0))?.args.fields;
-        let args = fields.iter().map(|field| {
-            let given = was.args.fields.iter().zip(args).find(|(old, _)| old.name == field.name);
-            let Some((old, value)) = given.filter(|(_, value)| !matches!(value, Value::Null)) else {
-                return Value::Null;
-            };
-            let json = old.ty.to_json(value);
-            field.ty.value_from_json(&json).unwrap_or_else(|_| untyped_from_json(&json))
-        });
-        Some(Request { mutation: is, args: args.collect(), caller: caller.clone() })
+        if let Some((mutation, args)) = by_name(&self.from, self.to, mutation, args) {
+            return Some(Request { mutation, args, caller: caller.clone() });
+        }
+        let was = mutation_name(&self.from, mutation);
+        self.remarks
+            .insert(format!("what was asked of `{was}` is left out: the schema has no such mutation"));
+        None
     }
 }
 

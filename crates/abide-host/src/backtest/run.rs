@@ -14,11 +14,12 @@ use abide_core::record::decode::decode;
 use abide_core::record::{Counted, Event, Genesis, Hash, Mutated, Outcome, OutcomeStatus, Record};
 use abide_core::slope::Allotment;
 use abide_core::time::Timestamp;
+use abide_core::transition::Transition;
 
 use super::decision::{Decision, compare};
 use super::input::{Fed, Translator, feed, with_stand_ins};
 use super::{BacktestError, Backtested, Counts, Rules, TURNS_MAX, Ticks};
-use crate::history::known_schemas;
+use crate::history::{fold, known_schemas};
 use crate::host::{HostError, Known};
 use crate::view::{Lineage, Link, Records, View};
 
@@ -45,23 +46,25 @@ pub fn backtest(
         remarks: BTreeSet::new(),
     };
     let Some(first) = links.next() else { return Ok(out) };
-    let (record, hash) = first?;
-    let Event::Genesis(genesis) = &record.event else { return Ok(out) };
-    let mut run = Run::begin(view, live, rules, genesis, hash, record.time)?;
+    let first = first?;
+    let mut run = Run::begin(view, live, rules, &first)?;
     let mut recorded = Vec::new();
-    for clock in ticks.after(record.tick) {
+    for clock in ticks.after(first.record.tick) {
         run.turns_before(clock, ticks)?;
         let of_tick = of_tick(&mut links, clock.tick)?;
         // What cannot be asked again is a remark, and no difference.
-        let again = of_tick.iter().filter(|(record, _)| run.translator.is_asked_again(record));
+        let again = of_tick.iter().filter(|link| run.translator.is_asked_again(link));
         let schemas = view.engine().schemas();
-        recorded
-            .extend(again.filter_map(|(record, hash)| Decision::of(record, *hash, &live.schema, schemas)));
+        let decision =
+            |Link { record, hash, schema }: &Link| Decision::of(record, *hash, schema.as_deref()?, schemas);
+        recorded.extend(again.filter_map(decision));
         match ticks.reset(clock.tick) {
             Some(since) => run.reset(clock, since),
             None => run.tick(clock, &of_tick),
         }
-        of_tick.iter().for_each(|(record, hash)| run.recorded.fold(record, *hash));
+        for link in &of_tick {
+            fold(&mut run.recorded, live, link);
+        }
     }
     out.remarks = run.translator.remarks;
     compare(&mut out, recorded, run.decisions);
@@ -71,8 +74,7 @@ pub fn backtest(
 /// The records of an object up to that tick.
 fn of_tick(links: &mut Peekable<Records<'_>>, tick: u64) -> Result<Vec<Link>, HostError> {
     let mut all = Vec::new();
-    while let Some(link) = links.next_if(|link| link.as_ref().map_or(true, |(record, _)| record.tick <= tick))
-    {
+    while let Some(link) = links.next_if(|link| link.as_ref().map_or(true, |link| link.record.tick <= tick)) {
         all.push(link?);
     }
     Ok(all)
@@ -88,8 +90,8 @@ fn counted_at(view: &View, live: &Object) -> Result<BTreeSet<Timestamp>, HostErr
         }
     };
     for link in view.records(Lineage::of(live))? {
-        if let (Record { event: Event::Denials(counted), .. }, _) = link? {
-            take(&counted);
+        if let Event::Denials(counted) = &link?.record.event {
+            take(counted);
         }
     }
     take(&live.state.pending);
@@ -104,7 +106,7 @@ struct Run<'a> {
     /// Ticks that are known only by the denials that were counted in them.
     counted: BTreeSet<Timestamp>,
     /// The object as it stood by its records.
-    recorded: Object,
+    recorded: Option<Object>,
     frame: Frame,
     decisions: Vec<Decision>,
     /// The last tick that the object could have had a turn in.
@@ -127,32 +129,41 @@ impl<'a> Run<'a> {
         view: &'a View,
         live: &'a Object,
         rules: &'a Rules<'a>,
-        genesis: &Genesis,
-        hash: Hash,
-        at: Timestamp,
+        first: &Link,
     ) -> Result<Self, BacktestError> {
         let schema = &rules.schema;
         let refuse = |why: String| BacktestError::Begin { object: Arc::clone(&live.id), why };
+        let Link {
+            record: Record { event: Event::Genesis(genesis), time: at, .. },
+            hash,
+            schema: Some(from),
+        } = first
+        else {
+            return Err(refuse("its lineage does not begin with its genesis".to_owned()));
+        };
+        let (at, hash) = (*at, *hash);
         let behaviour = rules.behaviour.or(genesis.behaviour).filter(|_| !schema.actions().is_empty());
         if behaviour.is_none() && !schema.actions().is_empty() {
             return Err(refuse(
                 "the schema has acts: name their component with `--behaviour FILE`".to_owned(),
             ));
         }
-        let recorded =
-            Object::bound(Arc::clone(&live.id), live.number, Arc::clone(&live.schema), genesis, hash, at);
+        let mut recorded = None;
+        fold(&mut recorded, live, first);
         let mut translator = Translator {
-            from: &live.schema,
+            from: Arc::clone(from),
             to: schema,
             upgrades: rules.behaviour.is_none() && behaviour.is_some(),
             orders: BTreeMap::new(),
             sources: BTreeMap::new(),
             remarks: BTreeSet::new(),
         };
-        let values = translator.first_values(genesis);
+        let transition = Transition::new(from, schema).ok();
+        let values = translator.first_values(genesis, transition.as_ref(), at);
         check_first_values(schema, &values, at).map_err(|reason| refuse(reason.message.to_string()))?;
         let policy = with_stand_ins(genesis.policy.clone());
-        let genesis = Genesis { schema: Hash(schema.digest), behaviour, policy, values, ..genesis.clone() };
+        let genesis =
+            Genesis { schema: Hash(schema.digest), behaviour, policy, values, ..(**genesis).clone() };
         let object = Object::bound(Arc::clone(&live.id), live.number, Arc::clone(schema), &genesis, hash, at);
         Ok(Self {
             view,
@@ -197,7 +208,8 @@ impl<'a> Run<'a> {
     /// Of a host in real time: from when on, before `until`, it did not tick, for it was stopped or busy. What was due then
     /// by the recorded rules would have left a record, and there is none.
     fn silent_from(&self, until: Timestamp) -> Timestamp {
-        let (mut object, mut now) = (self.recorded.clone(), self.clock.time);
+        let Some(mut object) = self.recorded.clone() else { return until };
+        let mut now = self.clock.time;
         let mut frame = Frame::new(Arc::clone(&self.frame.host));
         for _ in 0..TURNS_MAX {
             let Some(due) = due_after(&object, now).filter(|due| *due < until) else { return until };
@@ -217,13 +229,13 @@ impl<'a> Run<'a> {
     /// A recorded tick, of which the object has these records.
     fn tick(&mut self, clock: Clock, links: &[Link]) {
         self.learn(clock.tick);
-        let inputs = self.translator.inputs(links.iter().map(|(record, _)| record));
+        let inputs = self.translator.inputs(links);
         let is_due = self.hot || self.due.is_some_and(|due| due <= clock.time);
         if is_due || !inputs.is_empty() || !self.simulated.is_empty() {
             self.turn(clock, inputs);
             self.match_orders(links);
         }
-        for (record, hash) in links {
+        for Link { record, hash, .. } in links {
             match &record.event {
                 Event::Spawn(spawned) => {
                     self.children.0.push(hash.of_child(spawned.step).to_string().into());
@@ -281,15 +293,17 @@ impl<'a> Run<'a> {
 
     /// Effects that were ordered in this turn as the records of the tick have them end as they did then.
     fn match_orders(&mut self, links: &[Link]) {
-        for (record, _) in links {
-            let Event::Mutation(Mutated { mutation, effect: Some(args), .. }) = &record.event else {
+        for Link { record, schema: recorded, .. } in links {
+            let (Event::Mutation(Mutated { mutation, effect: Some(args), .. }), Some(recorded)) =
+                (&record.event, recorded)
+            else {
                 continue;
             };
             let of_schema = |schema: &abide_core::schema::Schema, ix: abide_core::schema::MutationIx| {
                 let effect = schema.mutations.get(usize::from(ix.0))?.effect.as_ref()?;
                 Some((Arc::clone(&effect.interface), Arc::clone(&effect.function)))
             };
-            let call = of_schema(self.translator.from, *mutation);
+            let call = of_schema(recorded, *mutation);
             let (state, schema) = (&self.object.state, &self.object.schema);
             let same = self.simulated.iter().position(|outcome| {
                 state

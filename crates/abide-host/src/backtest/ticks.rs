@@ -42,7 +42,7 @@ impl Ticks {
         }
         let mut resets = BTreeMap::new();
         for link in view.records(view.lineage(HOST)?)? {
-            let (record, _) = link?;
+            let record = link?.record;
             if let Event::Clock { since, .. } = record.event {
                 resets.insert(record.tick, since);
             }

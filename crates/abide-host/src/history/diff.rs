@@ -6,14 +6,14 @@ use std::sync::Arc;
 use abide_core::object::Object;
 use abide_core::record::Record;
 use abide_core::record::json::micro_json;
-use abide_core::schema::Micro;
+use abide_core::schema::{Micro, Schema};
 use abide_core::state::Status;
 use abide_core::time::Timestamp;
 use abide_core::value::Value;
 use serde_json::{Value as Json, json};
 
 use super::{At, ReplayError, check_place, fold, last_until};
-use crate::view::{Lineage, View, describe};
+use crate::view::{Lineage, Link, View};
 
 /// Most records that are named for one part of an object: the last ones.
 pub const RECORDS_MAX: usize = 1_000;
@@ -29,7 +29,7 @@ pub struct Diff {
     pub b: Place,
     /// How many records lie between the two.
     pub records: u64,
-    /// Its fields in the order of the schema, then its status and its slope's level.
+    /// Its fields in the order of the schema at the second place, those that it has no more, then its status and its slope's level.
     pub parts: Vec<Part>,
 }
 
@@ -141,7 +141,7 @@ impl Part {
 }
 
 /// Holds an object at two places of its lineage against each other. Its level is compared as it was reckoned at each place's
-/// time, so it may differ by what flowed in alone.
+/// time, so it may differ by what flowed in alone. Where another schema took force in between, fields are compared by name.
 ///
 /// # Errors
 /// When the log cannot be read, a record of it does not verify, or there is nothing at one of the places.
@@ -149,25 +149,23 @@ pub fn diff(view: &View, object: &Object, a: At, b: At) -> Result<Diff, ReplayEr
     let (a, b) = (place(view, object, a)?, place(view, object, b)?);
     let (from, to) = (a.0.min(b.0), a.0.max(b.0));
     let mut folded: Option<Object> = None;
-    let mut parts = Vec::new();
+    let mut parts = Compared::default();
     let (mut at_a, mut at_b) = (None, None);
     for link in view.records(Lineage::of(object))? {
-        let (record, hash) = link?;
-        if record.seq > to {
+        let link = link?;
+        let seq = link.record.seq;
+        if seq > to {
             break;
         }
-        let before = folded.as_ref().filter(|_| record.seq > from).map(|then| Parts::of(then, record.time));
-        fold(&mut folded, object, &record, hash);
+        let before = folded.as_ref().filter(|_| seq > from).map(|then| Parts::of(then, link.record.time));
+        fold(&mut folded, object, &link);
         let Some(now) = &folded else { continue };
-        if parts.is_empty() {
-            parts = empty(now);
-        }
         if let Some(before) = before {
-            before.note(now, &record, &mut parts);
+            before.note(now, &link, &mut parts);
         }
-        let shown = |(seq, time): (u64, Option<Timestamp>)| {
-            let time = time.unwrap_or(record.time);
-            (record.seq == seq).then(|| (Place { seq, time }, Parts::of(now, time).to_json(now)))
+        let shown = |(asked, time): (u64, Option<Timestamp>)| {
+            let time = time.unwrap_or(link.record.time);
+            (seq == asked).then(|| (Place { seq, time }, Parts::of(now, time).to_json()))
         };
         at_a = at_a.or_else(|| shown(a));
         at_b = at_b.or_else(|| shown(b));
@@ -179,10 +177,38 @@ pub fn diff(view: &View, object: &Object, a: At, b: At) -> Result<Diff, ReplayEr
     };
     let (a, values_a) = at_a.ok_or_else(|| none(a))?;
     let (b, values_b) = at_b.ok_or_else(|| none(b))?;
-    for ((part, a), b) in parts.iter_mut().zip(values_a).zip(values_b) {
-        (part.a, part.b) = (a, b);
+    for (what, value) in values_a {
+        parts.of(&what, |part| part.a = value);
     }
+    for (what, value) in values_b.iter().cloned() {
+        parts.of(&what, |part| part.b = value);
+    }
+    // The fields of the second place in the order of its schema, those that are gone after them.
+    let order = |part: &Part| match &part.what {
+        What::Status => (1, 0),
+        What::Slope => (2, 0),
+        what => (0, values_b.iter().position(|(other, _)| other == what).unwrap_or(usize::MAX)),
+    };
+    let mut parts = parts.0;
+    parts.sort_by_key(order);
     Ok(Diff { object: Arc::clone(&object.id), a, b, records: to - from, parts })
+}
+
+/// The parts that were compared so far.
+#[derive(Default)]
+struct Compared(Vec<Part>);
+
+impl Compared {
+    /// The part of that kind, which may be new.
+    fn of(&mut self, what: &What, change: impl FnOnce(&mut Part)) {
+        if let Some(known) = self.0.iter_mut().find(|part| part.what == *what) {
+            return change(known);
+        }
+        let (a, b, changes) = (Json::Null, Json::Null, VecDeque::new());
+        let mut part = Part { what: what.clone(), a, b, changes, changes_before: 0 };
+        change(&mut part);
+        self.0.push(part);
+    }
 }
 
 /// The record that a place names, and the time if it names one.
@@ -196,6 +222,7 @@ fn place(view: &View, object: &Object, at: At) -> Result<(u64, Option<Timestamp>
 
 /// What is compared of an object, as it stood at a time.
 struct Parts {
+    schema: Arc<Schema>,
     memory: Vec<Value>,
     status: Status,
     level: Option<Micro>,
@@ -205,39 +232,38 @@ impl Parts {
     fn of(object: &Object, at: Timestamp) -> Self {
         let state = &object.state;
         let level = state.bucket.map(|bucket| bucket.at(at).level);
-        Self { memory: state.memory.clone(), status: state.status, level }
+        let schema = Arc::clone(&object.schema);
+        Self { schema, memory: state.memory.clone(), status: state.status, level }
     }
 
-    /// In the order of [`empty`].
-    fn to_json(&self, object: &Object) -> Vec<Json> {
-        let fields = object.schema.memory.fields.iter().zip(&self.memory);
-        let fields = fields.map(|(field, value)| match value {
-            Value::Null => Json::Null,
-            value => field.ty.to_json(value),
+    fn to_json(&self) -> Vec<(What, Json)> {
+        let fields = self.schema.memory.fields.iter().zip(&self.memory);
+        let fields = fields.map(|(field, value)| {
+            let value = if matches!(value, Value::Null) { Json::Null } else { field.ty.to_json(value) };
+            (What::Field(Arc::clone(&field.name)), value)
         });
-        fields.chain([self.status.name().into(), self.level.map_or(Json::Null, micro_json)]).collect()
+        let level = self.level.map_or(Json::Null, micro_json);
+        fields.chain([(What::Status, self.status.name().into()), (What::Slope, level)]).collect()
     }
 
     /// Takes note of what a record changed, where this is the object before it.
-    fn note(&self, after: &Object, record: &Record, parts: &mut [Part]) {
-        let later = Self::of(after, record.time);
-        let same = self.memory.iter().zip(&later.memory).map(|(before, after)| before == after);
-        let same = same.chain([self.status == later.status, self.level == later.level]);
-        let changed: Vec<bool> = same.map(|same| !same).collect();
-        if !changed.contains(&true) {
+    fn note(&self, after: &Object, link: &Link, parts: &mut Compared) {
+        let later = Self::of(after, link.record.time);
+        let same_memory = self.schema == later.schema && self.memory == later.memory;
+        if same_memory && self.status == later.status && self.level == later.level {
             return;
         }
-        let cause = describe(record, &after.schema);
-        let values = later.to_json(after);
-        for ((part, value), _) in parts.iter_mut().zip(values).zip(changed).filter(|(_, changed)| *changed) {
-            part.note(record, &cause, value);
+        let (before, now) = (self.to_json(), later.to_json());
+        let had = |what: &What| before.iter().find(|(other, _)| other == what).map(|(_, value)| value);
+        let changed = now.iter().filter(|(what, value)| had(what) != Some(value));
+        let gone = before.iter().filter(|(what, _)| now.iter().all(|(other, _)| other != what));
+        let changed: Vec<(&What, Json)> = changed
+            .map(|(what, value)| (what, value.clone()))
+            .chain(gone.map(|(what, _)| (what, Json::Null)))
+            .collect();
+        let cause = link.describe();
+        for (what, value) in changed {
+            parts.of(what, |part| part.note(&link.record, &cause, value));
         }
     }
-}
-
-fn empty(object: &Object) -> Vec<Part> {
-    let fields = object.schema.memory.fields.iter().map(|field| What::Field(Arc::clone(&field.name)));
-    let part =
-        |what| Part { what, a: Json::Null, b: Json::Null, changes: VecDeque::new(), changes_before: 0 };
-    fields.chain([What::Status, What::Slope]).map(part).collect()
 }

@@ -18,6 +18,7 @@ use abide_core::value::Value;
 
 use super::{Problem, fold};
 use crate::host::{HostError, Known};
+use crate::transitions::Transitions;
 use crate::view::{Lineage, Link, View, describe};
 
 /// A guest whose act ends as the tick's records say where the machine, and not the behaviour, decided how.
@@ -37,7 +38,7 @@ impl Guest for AsRecorded<'_> {
 
 /// Of a tick's records, the act that the machine cut short.
 fn machine_fault(links: &[Link]) -> Option<ActError> {
-    links.iter().find_map(|(record, _)| match &record.event {
+    links.iter().find_map(|link| match &link.record.event {
         Event::Denial(denied) if denied.reason.code == Code::Act => {
             let fault = Fault::from_name(denied.reason.value.as_deref()?)?;
             let error = ActError { fault, message: denied.reason.message.to_string() };
@@ -54,13 +55,14 @@ pub(super) struct Executor<'a> {
     frame: Frame,
     /// The schemas of the log, and the tick from which on each is known; read only where there are rules that spawn.
     known: Option<Vec<(u64, Known)>>,
+    transitions: Transitions,
     records: u64,
 }
 
 impl<'a> Executor<'a> {
     pub(super) fn new(view: &'a View, guest: &'a dyn Guest) -> Self {
         let frame = Frame::new(Arc::clone(&view.engine().host().identity));
-        Self { view, guest, frame, known: None, records: 0 }
+        Self { view, guest, frame, known: None, transitions: Transitions::default(), records: 0 }
     }
 
     /// The records that came out as they were recorded.
@@ -76,24 +78,24 @@ impl<'a> Executor<'a> {
         links: &[Link],
         problems: &mut Vec<Problem>,
     ) -> Result<(), HostError> {
-        let Some((first, _)) = links.first() else { return Ok(()) };
+        let Some(Link { record: first, .. }) = links.first() else { return Ok(()) };
         let Some(before) = before else {
             let Event::Genesis(genesis) = &first.event else { return Ok(()) };
             problems.extend(self.genesis(live, first, genesis)?);
             let later = links.iter().skip(1);
             problems.extend(
-                later.map(|(record, _)| {
-                    Problem::of(record, "an object has no turn in the tick of its genesis")
+                later.map(|link| {
+                    Problem::of(&link.record, "an object has no turn in the tick of its genesis")
                 }),
             );
             return Ok(());
         };
-        let schemas = self.schemas(live, links)?;
+        let schemas = self.schemas(links)?;
         let mut object = before.clone();
         let clock = Clock { tick: first.tick, time: first.time };
         self.frame.clear(clock);
-        for (index, (record, _)) in links.iter().enumerate() {
-            if let Event::Denials(counted) = &record.event {
+        for (index, link) in links.iter().enumerate() {
+            if let Event::Denials(counted) = &link.record.event {
                 self.frame.count_as_recorded(index, counted.clone());
                 if index == 0 {
                     // All that was counted before this tick stands in its first record.
@@ -105,27 +107,27 @@ impl<'a> Executor<'a> {
         let guest = AsRecorded { guest: self.guest, outcome: machine_fault(links) };
         let mut cycle =
             Cycle::new(&mut object, clock, World { schemas: &schemas, guest: &guest }, &mut self.frame);
-        if let Some((reset, _)) = links.iter().find(|(record, _)| matches!(record.event, Event::Clock { .. }))
-        {
+        let reset = links.iter().find(|link| matches!(link.record.event, Event::Clock { .. }));
+        if let Some(Link { record: reset, .. }) = reset {
             // The host's clock was set back: the object has no turn in that tick.
             cycle.take_as_recorded(reset.event.clone());
-            self.compare(&object.schema, links, problems);
+            self.compare(links, problems);
             return Ok(());
         }
-        for (record, _) in links {
-            if !feed(&mut cycle, record) {
+        for link in links {
+            if !feed(&mut cycle, link, &mut self.transitions) {
                 break;
             }
         }
         let end = cycle.run();
-        for (record, _) in links {
+        for Link { record, .. } in links {
             if let Event::ChildEnded { child, part } = &record.event {
                 let (part, problem) = self.child_end(record, child, *part)?;
                 problems.extend(problem);
                 object.end_child(Arc::clone(child), part, clock, &mut self.frame);
             }
         }
-        self.compare(&object.schema, links, problems);
+        self.compare(links, problems);
         for child in &end.children {
             problems.extend(self.child_begin(live, clock, child));
         }
@@ -133,54 +135,50 @@ impl<'a> Executor<'a> {
     }
 
     /// Holds what came out against what was recorded. What follows from a first difference is not told.
-    fn compare(&mut self, schema: &Schema, links: &[Link], problems: &mut Vec<Problem>) {
-        for (index, (record, hash)) in links.iter().enumerate() {
+    fn compare(&mut self, links: &[Link], problems: &mut Vec<Problem>) {
+        for (index, link) in links.iter().enumerate() {
+            let says = || format!("the record says {}; run again,", link.describe());
             let Some(entry) = self.frame.entries.get(index) else {
-                let what = format!(
-                    "the record says {}; run again, the tick ends before it",
-                    describe(record, schema)
-                );
-                problems.push(Problem::of(record, what));
+                problems.push(Problem::of(&link.record, format!("{} the tick ends before it", says())));
                 return;
             };
-            if entry.hash != *hash {
-                let again = self.describe(index, schema);
-                let what =
-                    format!("the record says {}; run again, it comes to {again}", describe(record, schema));
-                problems.push(Problem::of(record, what));
+            if entry.hash != link.hash {
+                let again = self.describe(index, link.schema.as_deref());
+                problems.push(Problem::of(&link.record, format!("{} it comes to {again}", says())));
                 return;
             }
             self.records += 1;
         }
-        if let Some((last, _)) = links.last()
+        if let Some(last) = links.last()
             && self.frame.entries.len() > links.len()
         {
-            let again = self.describe(links.len(), schema);
-            problems
-                .push(Problem::of(last, format!("run again, the tick goes on after this record: {again}")));
+            let again = self.describe(links.len(), last.schema.as_deref());
+            let what = format!("run again, the tick goes on after this record: {again}");
+            problems.push(Problem::of(&last.record, what));
         }
     }
 
-    fn describe(&self, index: usize, schema: &Schema) -> String {
+    fn describe(&self, index: usize, schema: Option<&Schema>) -> String {
         let entry = self.frame.entries.get(index).map(|entry| self.frame.record(entry));
-        let record = entry.and_then(|bytes| decode(bytes, Some(schema)).ok());
+        let record = entry.and_then(|bytes| decode(bytes, schema).ok());
         record.map_or_else(|| "a record that cannot be read".to_owned(), |record| describe(&record, schema))
     }
 
     /// The schemas that a child could have in the tick of these records, by name.
-    fn schemas(&mut self, live: &Object, links: &[Link]) -> Result<BTreeMap<Arc<str>, Known>, HostError> {
+    fn schemas(&mut self, links: &[Link]) -> Result<BTreeMap<Arc<str>, Known>, HostError> {
         let mut names = BTreeMap::new();
-        let (Some((first, _)), true) = (links.first(), spawns(&live.schema)) else { return Ok(names) };
+        let spawns = |link: &Link| link.schema.as_deref().is_some_and(spawns);
+        let Some(first) = links.iter().find(|link| spawns(link)) else { return Ok(names) };
         if self.known.is_none() {
             self.known = Some(known_schemas(self.view)?);
         }
         for (tick, known) in self.known.iter().flatten() {
-            if *tick <= first.tick {
+            if *tick <= first.record.tick {
                 names.insert(Arc::clone(&known.0.name), known.clone());
             }
         }
         // Which of two versions a child has is the host's doing: it is in the record.
-        let spawned = links.iter().find_map(|(record, _)| match &record.event {
+        let spawned = links.iter().find_map(|link| match &link.record.event {
             Event::Spawn(spawned) => {
                 self.view.engine().schemas().get(&spawned.schema).map(|schema| (schema, spawned.behaviour))
             }
@@ -206,7 +204,7 @@ impl<'a> Executor<'a> {
         };
         let Some(parent) = self.view.engine().object(parent) else { return Ok(missing()) };
         for link in self.view.backwards(Lineage::of(parent))? {
-            let (theirs, hash) = link?;
+            let Link { record: theirs, hash, .. } = link?;
             if theirs.tick < record.tick {
                 break;
             }
@@ -263,11 +261,11 @@ impl<'a> Executor<'a> {
         let Some(live) = self.view.engine().object(child) else { return Ok(None) };
         let mut object = None;
         for link in self.view.records(Lineage::of(live))? {
-            let (record, hash) = link?;
-            if !fold(&mut object, live, &record, hash) {
+            let link = link?;
+            if !fold(&mut object, live, &link) {
                 return Ok(None);
             }
-            if matches!(record.event, Event::Terminate(_)) {
+            if matches!(link.record.event, Event::Terminate(_)) {
                 return Ok(object);
             }
         }
@@ -292,7 +290,8 @@ pub(crate) fn spawn_problem(id: &str, genesis: &Genesis, record: Hash, spawned: 
 }
 
 /// Feeds what a record says came from outside, in the order of the inbox. `false` when it is the object's own doing.
-fn feed(cycle: &mut Cycle<'_>, record: &Record) -> bool {
+fn feed(cycle: &mut Cycle<'_>, link: &Link, transitions: &mut Transitions) -> bool {
+    let record = &link.record;
     match &record.event {
         Event::Denials(_) => {}
         Event::Pause { since } => cycle.pause(*since),
@@ -308,7 +307,12 @@ fn feed(cycle: &mut Cycle<'_>, record: &Record) -> bool {
         Event::Release(signature) => operate(cycle, OperatorAct::Release, signature),
         Event::Seal(signature) => operate(cycle, OperatorAct::Seal, signature),
         Event::Upgrade(upgrade) => {
-            operate(cycle, OperatorAct::Upgrade(upgrade.behaviour), &upgrade.signature);
+            let after = link.schema.clone().unwrap_or_else(|| Arc::clone(&cycle.object().schema));
+            match transitions.act(upgrade, cycle.object(), &after) {
+                Ok(act) => operate(cycle, act, &upgrade.signature),
+                // What follows shows that it cannot have been.
+                Err(_) => return false,
+            }
         }
         Event::Policy(policy) => {
             cycle.inspect(Input::Policy(policy.clone()));
@@ -337,9 +341,11 @@ fn feed_denied(cycle: &mut Cycle<'_>, denied: &Denied, now: Timestamp) {
                 let bytes = act.signed_bytes(object.genesis, signature.counter);
                 check_signature(&object.policy, &object.state, signature, &bytes).is_ok()
             };
-            match [OperatorAct::Release, OperatorAct::Seal].into_iter().find(signed) {
+            let revert = OperatorAct::revert(object);
+            let acts = [OperatorAct::Release, OperatorAct::Seal].into_iter().chain(revert);
+            match acts.into_iter().find(signed) {
                 Some(act) => operate(cycle, act, signature),
-                // Nothing tells to which behaviour an upgrade that was denied would have led.
+                // Nothing tells to what an upgrade that was denied would have led.
                 None => cycle.take_as_recorded(Event::Denial(Box::new(denied.clone()))),
             }
         }
@@ -391,8 +397,11 @@ fn spawns(schema: &Schema) -> bool {
 pub(crate) fn known_schemas(view: &View) -> Result<Vec<(u64, Known)>, HostError> {
     let mut known = Vec::new();
     for link in view.records(view.lineage(abide_core::record::HOST)?)? {
-        let (record, _) = link?;
+        let record = link?.record;
         let Event::Schema(told) = &record.event else { continue };
+        if told.for_upgrade {
+            continue;
+        }
         let schema = view.engine().schemas().values().find(|schema| schema.canonical == *told.canonical);
         known.extend(schema.map(|schema| (record.tick, (Arc::clone(schema), told.behaviour))));
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use abide_core::guest::Guest;
 use abide_core::object::Object;
-use abide_core::record::{Event, Hash, Record};
+use abide_core::record::{Event, Record};
 use abide_core::time::Timestamp;
 use serde_json::{Value as Json, json};
 
@@ -196,10 +196,10 @@ pub fn replay(
             }
             Err(error) => return Err(error.into()),
         };
-        if tick.first().is_some_and(|(first, _)| first.tick != link.0.tick) {
+        if tick.first().is_some_and(|first| first.record.tick != link.record.tick) {
             replay.tick(object, &std::mem::take(&mut tick))?;
         }
-        let is_after = !counts(end, &link.0);
+        let is_after = !counts(end, &link.record);
         if is_after && (tick.is_empty() || execute.is_none()) {
             break;
         }
@@ -229,9 +229,10 @@ impl Replay<'_> {
         if let Some(executor) = &mut self.execute {
             executor.tick(live, self.object.as_ref(), links, &mut self.problems)?;
         }
-        for (record, hash) in links.iter().filter(|(record, _)| counts(self.end, record)) {
-            if !fold(&mut self.object, live, record, *hash) {
-                self.problems.push(Problem::of(record, "a lineage begins with its genesis, and has one"));
+        for link in links.iter().filter(|link| counts(self.end, &link.record)) {
+            if !fold(&mut self.object, live, link) {
+                self.problems
+                    .push(Problem::of(&link.record, "a lineage begins with its genesis, and has one"));
             }
             self.folded += 1;
         }
@@ -271,18 +272,19 @@ impl Replay<'_> {
     }
 }
 
-/// Folds the next record of an object's lineage: its genesis makes it, bound to the schema in force. `false` where a genesis
-/// is not the first record, or another is.
-pub(crate) fn fold(object: &mut Option<Object>, live: &Object, record: &Record, hash: Hash) -> bool {
+/// Folds the next record of an object's lineage: its genesis makes it. `false` where a genesis is not the first record, or another
+/// is.
+pub(crate) fn fold(object: &mut Option<Object>, live: &Object, link: &Link) -> bool {
+    let Link { record, hash, schema: Some(schema) } = link else { return false };
     match (object.as_mut(), &record.event) {
         (None, Event::Genesis(genesis)) => {
-            let (id, schema) = (Arc::clone(&live.id), Arc::clone(&live.schema));
-            *object = Some(Object::bound(id, live.number, schema, genesis, hash, record.time));
+            let (id, schema) = (Arc::clone(&live.id), Arc::clone(schema));
+            *object = Some(Object::bound(id, live.number, schema, genesis, *hash, record.time));
             true
         }
         (None, _) | (Some(_), Event::Genesis(_)) => false,
         (Some(object), _) => {
-            object.fold(record, hash);
+            object.fold(record, *hash, schema);
             true
         }
     }
@@ -298,8 +300,8 @@ fn counts(end: Option<u64>, record: &Record) -> bool {
 pub(crate) fn last_until(view: &View, object: &Object, time: Timestamp) -> Result<Option<Record>, NoRecord> {
     let (mut last, mut began) = (None, None);
     for link in view.records(Lineage::of(object))? {
-        let (record, _) = match link {
-            Ok(link) => link,
+        let record = match link {
+            Ok(link) => link.record,
             Err(HostError::Fold { .. }) => break,
             Err(error) => return Err(error.into()),
         };

@@ -30,14 +30,14 @@ pub(super) fn object(view: &View, live: &Object) -> Result<ObjectReport, HostErr
     };
     let mut object = None;
     for link in view.records(Lineage::of(live))? {
-        let (record, hash) = link?;
+        let link = link?;
         if let Some(before) = &object {
-            gather.slope(before, &record);
+            gather.slope(before, &link.record);
         }
-        fold(&mut object, live, &record, hash);
+        fold(&mut object, live, &link);
         if let Some(after) = &object {
-            gather.slope(after, &record);
-            gather.record(after, &record);
+            gather.slope(after, &link.record);
+            gather.record(after, &link.record);
         }
     }
     // The level goes on to rise after the last record.
@@ -71,8 +71,12 @@ impl Gather {
     fn record(&mut self, object: &Object, record: &Record) {
         self.gap(record);
         let schema = &object.schema;
-        let row =
-            |cause: String| Row { seq: record.seq, time: record.time, what: describe(record, schema), cause };
+        let row = |cause: String| Row {
+            seq: record.seq,
+            time: record.time,
+            what: describe(record, Some(schema)),
+            cause,
+        };
         match &record.event {
             Event::Genesis(_) => self.version(object, record),
             Event::Mutation(mutated) => {

@@ -1,28 +1,37 @@
-//! `run --dev` in real time: the files of components are watched, and what changes takes force.
+//! `run --dev` in real time: the files of schemas and components are watched, and what changes takes force.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use abide_core::document::{Diagnostic, line_column};
 use abide_core::schema::Schema;
 
-use crate::behaviour::{BehaviourError, Compiler, Image};
-use crate::manifest::{Application, BehaviourSpec};
+use crate::behaviour::{Compiler, Image};
+use crate::manifest::{Application, BehaviourSpec, ObjectComponent};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// A component that changed.
+/// A component of the manifest whose files changed.
 pub(super) struct Changed {
-    /// The component of the manifest.
+    /// Which.
     pub(super) component: Arc<str>,
-    /// The new one, compiled; or why it is none.
-    pub(super) image: Result<Image, BehaviourError>,
+    /// What they hold now; or why that is of no use.
+    pub(super) files: Result<Files, String>,
 }
 
-/// Watches the components of an application, on a thread of its own: compiling one may take a while, and holds up no tick.
+/// What the files of a component hold.
+pub(super) struct Files {
+    /// The schema.
+    pub(super) schema: Arc<Schema>,
+    /// The behaviour, compiled for it.
+    pub(super) image: Option<Image>,
+}
+
+/// Watches the files of an application, on a thread of its own: compiling a component may take a while, and holds up no tick.
 pub(super) struct Watch {
     pub(super) changes: Receiver<Changed>,
     /// The thread ends when this is dropped.
@@ -34,23 +43,17 @@ type Stamp = Option<(SystemTime, u64)>;
 
 struct Watched {
     component: Arc<str>,
-    schema: Arc<Schema>,
-    spec: BehaviourSpec,
-    stamp: Stamp,
+    schema: PathBuf,
+    spec: Option<BehaviourSpec>,
+    stamps: [Stamp; 2],
     /// Seen to differ, and not yet twice the same: someone may still be writing.
-    settling: Option<Stamp>,
+    settling: Option<[Stamp; 2]>,
 }
 
 impl Watch {
     /// Begins to watch.
     pub(super) fn start(application: &Application, compiler: &Arc<Compiler>) -> Self {
-        let watched = application.objects.iter().filter_map(|component| {
-            let spec = component.behaviour.clone()?;
-            let stamp = stamp(&spec.image);
-            let (name, schema) = (Arc::clone(&component.name), Arc::clone(&component.schema));
-            Some(Watched { component: name, schema, spec, stamp, settling: None })
-        });
-        let mut watched: Vec<_> = watched.collect();
+        let mut watched: Vec<_> = application.objects.iter().map(Watched::new).collect();
         let (sender, changes) = channel();
         let (alive, ended) = channel::<()>();
         let compiler = Arc::clone(compiler);
@@ -69,19 +72,48 @@ impl Watch {
 }
 
 impl Watched {
+    fn new(component: &ObjectComponent) -> Self {
+        let (schema, spec) = (component.schema_path.clone(), component.behaviour.clone());
+        let mut watched =
+            Self { component: Arc::clone(&component.name), schema, spec, stamps: [None; 2], settling: None };
+        watched.stamps = watched.stamps_now();
+        watched
+    }
+
+    fn stamps_now(&self) -> [Stamp; 2] {
+        [stamp(&self.schema), self.spec.as_ref().and_then(|spec| stamp(&spec.image))]
+    }
+
     fn look(&mut self, compiler: &Compiler) -> Option<Changed> {
-        let now = stamp(&self.spec.image);
-        if now == self.stamp || now.is_none() {
+        let now = self.stamps_now();
+        if now == self.stamps || now[0].is_none() || now[1].is_none() && self.spec.is_some() {
             self.settling = None;
             return None;
         }
         if self.settling.replace(now) != Some(now) {
             return None;
         }
-        self.stamp = now;
-        let BehaviourSpec { image, config, .. } = &self.spec;
-        let image = Image::read(image, config.clone(), &self.schema, compiler);
-        Some(Changed { component: Arc::clone(&self.component), image })
+        self.stamps = now;
+        Some(Changed { component: Arc::clone(&self.component), files: self.read(compiler) })
+    }
+
+    fn read(&self, compiler: &Compiler) -> Result<Files, String> {
+        let text = std::fs::read_to_string(&self.schema)
+            .map_err(|error| format!("the schema `{}` cannot be read: {error}", self.schema.display()))?;
+        let (schema, _) = Schema::load(&text).map_err(|wrong| self.in_words(&text, &wrong))?;
+        let schema = Arc::new(schema);
+        let spec = self.spec.as_ref().filter(|_| !schema.actions().is_empty());
+        let image = spec.map(|spec| Image::read(&spec.image, spec.config.clone(), &schema, compiler));
+        let image = image.transpose().map_err(|error| error.to_string())?;
+        Ok(Files { schema, image })
+    }
+
+    fn in_words(&self, text: &str, wrong: &[Diagnostic]) -> String {
+        let one = |diagnostic: &Diagnostic| {
+            let (line, column) = line_column(text, diagnostic.span.as_ref().map_or(0, |span| span.start));
+            format!("{}:{line}:{column}: {}", self.schema.display(), diagnostic.message)
+        };
+        wrong.iter().map(one).collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use abide_core::time::Span;
 
-use super::dev::{Changed, Watch};
+use super::dev::{Changed, Files, Watch};
 use super::effects::Effects;
-use super::{Progress, Run, RunError, fits, pause_after, put_in_force, show, submit};
+use super::{Forced, Intake, Progress, Run, RunError, fits, pause_after, put_in_force, show};
 use crate::clock::LiveClock;
 use crate::host::{Host, HostError};
 use crate::local::Server;
@@ -37,6 +37,7 @@ pub(super) fn run(
     let period = Duration::from_nanos(u64::try_from(run.application.tick.0).unwrap_or(1_000_000_000));
     let mut feeds: Vec<_> = sources.into_iter().map(|live| Feed { live, held: None, ended: false }).collect();
     let mut problems = Problems::default();
+    let mut intake = Intake::default();
     let mut clock = LiveClock::new(host.time());
     let watch = run.dev.then(|| Watch::start(run.application, &run.compiler));
     let mut due = Instant::now();
@@ -44,7 +45,7 @@ pub(super) fn run(
     while !run.stop.load(Ordering::Relaxed) && run.ticks_max.is_none_or(|most| ticks < most) {
         let mut cursors = Vec::new();
         for feed in &mut feeds {
-            take(feed, host, &mut cursors, &mut problems, run)?;
+            take(feed, host, (&mut cursors, &mut problems), &mut intake, run)?;
         }
         if let Some(watch) = &watch {
             take_changes(watch, run, host)?;
@@ -83,24 +84,29 @@ pub(super) fn run(
     Ok((ticks, problems))
 }
 
-/// Puts changed components in force for the objects that act by them.
+/// Puts what changed in force for the objects of its component.
 fn take_changes(watch: &Watch, run: &mut Run<'_>, host: &mut Host) -> Result<(), RunError> {
-    while let Ok(Changed { component, image }) = watch.changes.try_recv() {
-        let image = match image {
-            Ok(image) => image,
+    while let Ok(Changed { component, files }) = watch.changes.try_recv() {
+        let files = match files {
+            Ok(files) => files,
             Err(error) => {
                 (run.progress)(Progress::Note(format!("`{component}` goes on as it is: {error}")));
                 continue;
             }
         };
-        host.behaviours().adopt(&image).map_err(HostError::from)?;
-        let asked = put_in_force(host, run.application, &component, &image, run.keys)?;
+        if let Some(image) = &files.image {
+            host.behaviours().adopt(image).map_err(HostError::from)?;
+        }
+        let Forced { asked, refused } = put_in_force(host, run.application, &component, &files, run.keys)?;
+        for (object, why) in refused {
+            (run.progress)(Progress::Note(format!("`{object}` goes on as it is: {why}")));
+        }
         if asked > 0 {
-            let digest = image.behaviour().component;
+            let Files { schema, image } = &files;
+            let version = format!("schema `{}` {}", schema.name, schema.version);
+            let what = image.as_ref().map_or(version, |image| format!("{:.12}", image.behaviour().component));
             let objects = if asked == 1 { "object" } else { "objects" };
-            (run.progress)(Progress::Note(format!(
-                "`{component}` is now {digest:.12}, for {asked} {objects}"
-            )));
+            (run.progress)(Progress::Note(format!("`{component}` is now {what}, for {asked} {objects}")));
         }
     }
     Ok(())
@@ -127,8 +133,8 @@ fn wait_until(due: Instant, run: &Run<'_>, host: &mut Host, server: &mut Server)
 fn take(
     feed: &mut Feed,
     host: &mut Host,
-    cursors: &mut Cursors,
-    problems: &mut Problems,
+    (cursors, problems): (&mut Cursors, &mut Problems),
+    intake: &mut Intake,
     run: &mut Run<'_>,
 ) -> Result<(), HostError> {
     let name = Arc::clone(feed.live.name());
@@ -159,7 +165,7 @@ fn take(
             feed.held = Some(reading);
             break;
         }
-        submit(host, &name, reading.observations)?;
+        intake.submit(run, host, &name, reading.observations)?;
         cursor = Some(reading.cursor);
     }
     if let Some(cursor) = cursor {

@@ -5,6 +5,7 @@ mod effects;
 mod live;
 mod replay;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,12 +16,14 @@ use abide_core::cycle::Input;
 use abide_core::document::Diagnostic;
 use abide_core::engine::Beginning;
 use abide_core::guest::{Behaviour, LogLine};
+use abide_core::object::Object;
 use abide_core::policy::{Limits, Policy};
 use abide_core::record::{Caller, Hash};
-use abide_core::state::Status;
+use abide_core::schema::Schema;
 use abide_core::time::{Span, Timestamp};
 use abide_store::{Disk, FileDisk};
 
+use crate::ask::by_name;
 use crate::behaviour::{Compiler, Image, Images};
 use crate::clock::wall_clock;
 use crate::host::{Host, HostError, Known, Recovered, Ticked};
@@ -31,6 +34,10 @@ use crate::source::{
     Cursor, LineProblem, Live, LiveCursor, Observation, Problems, Replay, ResumeError, SourceError,
 };
 
+use crate::transitions::in_words;
+use crate::view::mutation_name;
+
+use dev::Files;
 use effects::Effects;
 
 /// The name under which the place of a replay is kept in the store.
@@ -76,10 +83,11 @@ pub enum RunError {
         /// The manifest's.
         has: Hash,
     },
-    /// The store holds an object under another schema.
+    /// An object runs under another schema than the manifest names.
     #[error(
         "object `{object}` runs under schema {had}, and the manifest gives it {has}: a changed schema takes force by an \
-         upgrade, which this version does not have yet; restore the schema, or give the run a new data folder"
+         operator's signature; run `abide upgrade --all --schema FILE` for it (`--plan` shows first what it changes), or \
+         `abide run --dev`"
     )]
     SchemaChanged {
         /// Which.
@@ -89,6 +97,12 @@ pub enum RunError {
         /// Name, version and digest in the manifest.
         has: String,
     },
+    /// The manifest's schema or component cannot take force for objects: which, and what is in its way.
+    #[error(
+        "the manifest's schemas cannot take force: {}",
+        .0.iter().map(|(object, why)| format!("`{object}`: {why}")).collect::<Vec<_>>().join("; ")
+    )]
+    Refused(Vec<(Arc<str>, String)>),
 }
 
 /// What a run tells while it goes on.
@@ -154,8 +168,8 @@ pub struct Run<'a> {
     pub ticks_max: Option<u64>,
     /// Compiles components.
     pub compiler: Arc<Compiler>,
-    /// Whether a changed component takes force at once, signed by the operator's key of this machine; in real time its file
-    /// is watched.
+    /// Whether a changed schema or component takes force at once, signed by the operator's key of this machine; in real time
+    /// their files are watched.
     pub dev: bool,
 }
 
@@ -253,10 +267,10 @@ impl Run<'_> {
 }
 
 /// Begins the objects of an application that do not exist yet, and gives the others their policy where it has changed; with
-/// `upgrades` also their behaviour, by the operator's signature.
+/// `upgrades` also their schema and behaviour, by the operator's signature.
 ///
 /// # Errors
-/// When an object cannot begin, or exists under another schema or behaviour; then nothing is changed.
+/// When an object cannot begin, or exists under another schema or behaviour that may or can not change; then nothing is.
 pub fn begin_application(
     host: &mut Host,
     application: &Application,
@@ -280,35 +294,30 @@ pub fn begin_application(
                     policy: policy.clone(),
                     values: spec.values.clone(),
                 }),
-                Some(object) if object.schema.digest != component.schema.digest => {
-                    let shown = |s: &abide_core::schema::Schema| {
-                        format!("`{}` {} ({})", s.name, s.version, Hash(s.digest))
-                    };
-                    return Err(RunError::SchemaChanged {
-                        object: Arc::clone(&spec.id),
-                        had: shown(&object.schema),
-                        has: shown(&component.schema),
-                    });
-                }
                 Some(object) => {
                     if *object.policy != policy {
                         policies.push((object.number, policy.clone()));
                     }
-                    if let Some(behaviour) = behaviour.filter(|new| object.behaviour != Some(*new)) {
-                        changed.push((object.number, behaviour));
+                    if object.schema != component.schema || object.behaviour != behaviour {
+                        check_may_change(object, &component.schema, behaviour, upgrades)?;
+                        changed.push((object.number, Arc::clone(&component.schema), behaviour));
                     }
                 }
             }
         }
     }
-    if let (Some((number, has)), false) = (changed.first(), upgrades)
-        && let Some(object) = host.engine().by_number(*number)
-    {
-        let had = object.behaviour.map_or(Hash::default(), |behaviour| behaviour.component);
-        let (object, has) = (Arc::clone(&object.id), has.component);
-        return Err(RunError::BehaviourChanged { object, had, has });
-    }
     images.iter().try_for_each(|image| host.behaviours().adopt(image)).map_err(HostError::from)?;
+    let mut acts = Vec::new();
+    let mut refused = Vec::new();
+    for (number, schema, behaviour) in changed {
+        match checked_act(host, number, &schema, behaviour) {
+            Ok(act) => acts.push((number, act)),
+            Err(why) => refused.extend(host.engine().by_number(number).map(|o| (Arc::clone(&o.id), why))),
+        }
+    }
+    if !refused.is_empty() {
+        return Err(RunError::Refused(refused));
+    }
     let schemas: Vec<Known> = application
         .objects
         .iter()
@@ -318,36 +327,88 @@ pub fn begin_application(
     for (number, policy) in policies {
         host.submit(number, Input::Policy(Box::new(policy)))?;
     }
-    changed.into_iter().try_for_each(|(number, behaviour)| upgrade(host, number, behaviour, keys))
+    acts.into_iter().try_for_each(|(number, act)| upgrade(host, number, act, keys))
 }
 
-/// Asks for an image to take force for every object of a component that acts by another, and for children of its schema.
-/// How many objects there are.
+/// What the manifest changes takes force by a signature, which is given here only if that is asked for.
+fn check_may_change(
+    object: &Object,
+    schema: &Arc<Schema>,
+    behaviour: Option<Behaviour>,
+    upgrades: bool,
+) -> Result<(), RunError> {
+    if upgrades {
+        return Ok(());
+    }
+    let id = Arc::clone(&object.id);
+    if object.schema == *schema {
+        let digest = |behaviour: Option<Behaviour>| behaviour.map_or(Hash::default(), |one| one.component);
+        let (had, has) = (digest(object.behaviour), digest(behaviour));
+        return Err(RunError::BehaviourChanged { object: id, had, has });
+    }
+    let shown = |s: &Schema| format!("`{}` {} ({})", s.name, s.version, Hash(s.digest));
+    Err(RunError::SchemaChanged { object: id, had: shown(&object.schema), has: shown(schema) })
+}
+
+/// What came of putting something in force.
+struct Forced {
+    /// For how many objects it was asked.
+    asked: usize,
+    /// The others, and what is in its way.
+    refused: Vec<(Arc<str>, String)>,
+}
+
+/// Asks for what the files of a component hold to take force for every object of it, and for children of its schema.
 fn put_in_force(
     host: &mut Host,
     application: &Application,
     component: &str,
-    image: &Image,
+    files: &Files,
     keys: &Keys,
-) -> Result<usize, RunError> {
-    let behaviour = image.behaviour();
+) -> Result<Forced, RunError> {
+    let mut forced = Forced { asked: 0, refused: Vec::new() };
     let Some(component) = application.objects.iter().find(|one| &*one.name == component) else {
-        return Ok(0);
+        return Ok(forced);
     };
-    host.begin(&[(Arc::clone(&component.schema), Some(behaviour))], &[])?;
-    let of_schema = host.engine().objects().iter().filter(|object| {
-        object.schema.digest == component.schema.digest && object.behaviour != Some(behaviour)
-    });
-    let open = of_schema.filter(|object| !matches!(object.state.status, Status::Sealed | Status::Terminated));
-    let numbers: Vec<u32> = open.map(|object| object.number).collect();
-    numbers.iter().try_for_each(|number| upgrade(host, *number, behaviour, keys))?;
-    Ok(numbers.len())
+    let (schema, behaviour) = (&files.schema, files.image.as_ref().map(Image::behaviour));
+    host.begin(&[(Arc::clone(schema), behaviour)], &[])?;
+    let listed = |object: &Object| component.objects.iter().any(|spec| spec.id == object.id);
+    let of_component =
+        |object: &Object| object.schema.name == schema.name && (object.parent.is_some() || listed(object));
+    let objects = host.engine().objects().iter().filter(|object| of_component(object));
+    let changes = |o: &&Object| o.schema != *schema || o.behaviour != behaviour;
+    let open = objects.filter(|object| !object.state.status.is_closed()).filter(changes);
+    let numbers: Vec<(u32, Arc<str>)> = open.map(|object| (object.number, Arc::clone(&object.id))).collect();
+    for (number, id) in numbers {
+        match checked_act(host, number, schema, behaviour) {
+            Ok(act) => {
+                upgrade(host, number, act, keys)?;
+                forced.asked += 1;
+            }
+            Err(why) => forced.refused.push((id, why)),
+        }
+    }
+    Ok(forced)
 }
 
-/// Asks for a behaviour to take force, signed by the operator's key.
-fn upgrade(host: &mut Host, number: u32, behaviour: Behaviour, keys: &Keys) -> Result<(), RunError> {
+/// The act that puts a schema and a behaviour in force for an object; or what is in its way as the object stands now.
+fn checked_act(
+    host: &mut Host,
+    number: u32,
+    schema: &Arc<Schema>,
+    behaviour: Option<Behaviour>,
+) -> Result<OperatorAct, String> {
+    let act = host.act(number, schema, behaviour)?;
+    let Some(object) = host.engine().by_number(number) else { return Ok(act) };
+    match act.check(object, host.time()) {
+        Ok(_) => Ok(act),
+        Err(denials) => Err(in_words(&denials)),
+    }
+}
+
+/// Asks for something to take force, signed by the operator's key.
+fn upgrade(host: &mut Host, number: u32, act: OperatorAct, keys: &Keys) -> Result<(), RunError> {
     let Some(object) = host.engine().by_number(number) else { return Ok(()) };
-    let act = OperatorAct::Upgrade(behaviour);
     let counter = keys.next_counter(object);
     let signature = keys.sign_as_operator(&act.signed_bytes(object.genesis, counter), counter);
     let signature = signature.map_err(HostError::from)?;
@@ -393,12 +454,45 @@ fn fits(host: &Host, observations: &[Observation]) -> bool {
     })
 }
 
-/// Puts what a reading asks for into inboxes.
-fn submit(host: &mut Host, source: &Arc<str>, observations: Vec<Observation>) -> Result<(), HostError> {
-    for Observation { object, mutation, args } in observations {
-        let Some(number) = host.engine().object(&object).map(|object| object.number) else { continue };
-        let caller = Caller::Observation(Arc::clone(source));
-        host.submit(number, Input::Ask(Request { mutation, args, caller }))?;
+/// Puts what readings ask for into inboxes.
+#[derive(Debug, Default)]
+struct Intake {
+    /// Notes that are told once.
+    told: BTreeSet<String>,
+}
+
+impl Intake {
+    /// Puts what a reading asks for into inboxes. An object may have come to run under another version of its schema since the
+    /// source was bound: then it is asked by name.
+    fn submit(
+        &mut self,
+        run: &mut Run<'_>,
+        host: &mut Host,
+        source: &Arc<str>,
+        observations: Vec<Observation>,
+    ) -> Result<(), HostError> {
+        for Observation { object: id, schema, mutation, args } in observations {
+            let Some(object) = host.engine().object(&id) else { continue };
+            let asked = if object.schema == schema {
+                Some((mutation, args))
+            } else {
+                by_name(&schema, &object.schema, mutation, &args)
+            };
+            let Some((mutation, args)) = asked else {
+                let name = mutation_name(&schema, mutation);
+                let now = &object.schema;
+                let note = format!(
+                    "schema `{}` {} of `{id}` has no mutation `{name}`: what source `{source}` gives for it is left out",
+                    now.name, now.version
+                );
+                if self.told.insert(note.clone()) {
+                    (run.progress)(Progress::Note(note));
+                }
+                continue;
+            };
+            let caller = Caller::Observation(Arc::clone(source));
+            host.submit(object.number, Input::Ask(Request { mutation, args, caller }))?;
+        }
+        Ok(())
     }
-    Ok(())
 }

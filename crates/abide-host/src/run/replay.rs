@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use abide_core::time::{Span, Timestamp};
 
 use super::effects::Effects;
-use super::{REPLAY_CURSOR, Run, RunError, fits, show, submit};
+use super::{Intake, REPLAY_CURSOR, Run, RunError, fits, show};
 use crate::host::{Host, HostError};
 use crate::local::Server;
 use crate::source::{Cursor, Reading, Replay};
@@ -23,6 +23,7 @@ pub(super) fn run(
     // A reading that has no room in an inbox waits for the next tick.
     let mut held: Option<Reading> = None;
     let mut finished = false;
+    let mut intake = Intake::default();
     while !run.stop.load(Ordering::Relaxed) && run.ticks_max.is_none_or(|most| ticks < most) {
         // The next tick waits for the effects of the one before, and so for its flush.
         if host.owes_effects() {
@@ -34,8 +35,8 @@ pub(super) fn run(
         let reading = held.as_ref().map(|reading| reading.time).or_else(|| input.next_time());
         let time = match (reading, host.next_due()) {
             (Some(reading), due) => due.map_or(reading, |due| due.min(reading)),
-            // Every effect ends in a record, so the last ones get a tick of their own.
-            (None, _) if outcomes => host.time(),
+            // Every effect ends in a record, and so does what takes force at a start: the last ones get a tick of their own.
+            (None, _) if outcomes || host.has_input() => host.time(),
             (None, _) => {
                 finished = true;
                 break;
@@ -44,7 +45,7 @@ pub(super) fn run(
         let time = time.max(host.time().saturating_add(Span(1)));
         server.take(host);
         let before = input.cursor();
-        let after = take(host, input, &mut held, time)?;
+        let after = take(run, &mut intake, host, input, &mut held, time)?;
         let cursors = if after == before {
             Vec::new()
         } else {
@@ -65,6 +66,8 @@ fn remaining(input: &Replay, held: Option<&Reading>) -> usize {
 
 /// Puts the readings up to `time` into inboxes, as far as there is room: the cursor after those that went in.
 fn take(
+    run: &mut Run<'_>,
+    intake: &mut Intake,
     host: &mut Host,
     input: &mut Replay,
     held: &mut Option<Reading>,
@@ -84,7 +87,7 @@ fn take(
             *held = Some(reading);
             return Ok(taken);
         }
-        submit(host, &reading.source, reading.observations)?;
+        intake.submit(run, host, &reading.source, reading.observations)?;
         taken = input.cursor();
     }
 }

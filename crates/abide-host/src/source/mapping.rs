@@ -32,7 +32,7 @@ pub struct Mapping {
     object: ObjectPlan,
     /// For each object the plans of its component.
     objects: BTreeMap<Arc<str>, usize>,
-    plans: Vec<Vec<ObservationPlan>>,
+    plans: Vec<(Arc<Schema>, Vec<ObservationPlan>)>,
     missing: Vec<Box<str>>,
 }
 
@@ -97,7 +97,8 @@ impl Mapping {
             let binder = Binder { config, recipient, out };
             let bound: Vec<_> =
                 config.observations.iter().map(|o| binder.observation(o, &mut columns)).collect();
-            plans.push(bound.into_iter().collect::<Option<Vec<_>>>());
+            let bound = bound.into_iter().collect::<Option<Vec<_>>>();
+            plans.push(bound.map(|bound| (Arc::clone(&recipient.schema), bound)));
         }
         let plans = plans.into_iter().collect::<Option<Vec<_>>>()?;
         Some(Self {
@@ -165,10 +166,13 @@ impl Mapping {
     /// What the line asks for. A value that is missing leaves out its observation alone.
     pub(super) fn observations(&self, row: &impl Row) -> Result<Vec<Observation>, LineError> {
         let object = self.object(row)?;
-        let plans = self.objects.get(object).and_then(|n| self.plans.get(*n)).map_or(&[][..], Vec::as_slice);
+        let Some((schema, plans)) = self.objects.get(object).and_then(|n| self.plans.get(*n)) else {
+            return Ok(Vec::new());
+        };
         let read = |plan: &ObservationPlan| {
             let args = plan.args.iter().map(|arg| self.argument(arg, row)).collect::<Option<Vec<_>>>()?;
-            Some(Observation { object: Arc::clone(object), mutation: plan.mutation, args })
+            let (object, schema) = (Arc::clone(object), Arc::clone(schema));
+            Some(Observation { object, schema, mutation: plan.mutation, args })
         };
         Ok(plans.iter().filter_map(read).collect())
     }

@@ -15,7 +15,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use abide_core::schema::MutationIx;
+use abide_core::schema::{MutationIx, Schema};
 use abide_core::time::Timestamp;
 use abide_core::value::Value;
 
@@ -60,7 +60,9 @@ pub struct Reading {
 pub struct Observation {
     /// The object's id.
     pub object: Arc<str>,
-    /// The mutation of the object's schema.
+    /// The schema that the source was bound to.
+    pub schema: Arc<Schema>,
+    /// The mutation of that schema.
     pub mutation: MutationIx,
     /// A value for each argument, in the order of their type. A value that is not of its type is passed on as it stands:
     /// that is for admission to deny, by name.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use abide_core::admission::{OperatorAct, Request, Subject, admit, check_signature};
+use abide_core::admission::{OperatorAct, Request, Subject, admit};
 use abide_core::cycle::check_first_values;
 use abide_core::object::Object;
 use abide_core::policy::Policy;
@@ -14,12 +14,15 @@ use abide_core::state::Status;
 use abide_core::time::Timestamp;
 
 use crate::history::spawn_problem;
+use crate::transitions::{Transitions, in_words};
 
-/// In what a record breaks the law, held against the object as it stood before.
+/// In what a record breaks the law, held against the object as it stood before; `after` is the schema in force after it.
 pub(super) fn breach(
     object: &Object,
     record: &Record,
+    after: &Arc<Schema>,
     schemas: &BTreeMap<Hash, Arc<Schema>>,
+    transitions: &mut Transitions,
 ) -> Option<String> {
     if record.force != object.force {
         return Some(format!(
@@ -54,11 +57,12 @@ pub(super) fn breach(
     }
     match &record.event {
         Event::Mutation(mutated) => mutation_breach(object, mutated, record.time),
-        Event::Release(signature) => operator_breach(object, OperatorAct::Release, signature),
-        Event::Seal(signature) => operator_breach(object, OperatorAct::Seal, signature),
-        Event::Upgrade(upgrade) => {
-            operator_breach(object, OperatorAct::Upgrade(upgrade.behaviour), &upgrade.signature)
-        }
+        Event::Release(signature) => operator_breach(object, &OperatorAct::Release, signature, record),
+        Event::Seal(signature) => operator_breach(object, &OperatorAct::Seal, signature, record),
+        Event::Upgrade(upgrade) => match transitions.act(upgrade, object, after) {
+            Ok(act) => operator_breach(object, &act, &upgrade.signature, record),
+            Err(what) => Some(format!("it cannot have been admitted: {what}")),
+        },
         Event::Spawn(spawned) => spawn_breach(object, spawned, record.time, schemas),
         Event::Outcome(outcome) if !object.state.effects.contains_key(&outcome.of) => {
             Some(format!("record {} has no effect that waits for an outcome", outcome.of))
@@ -118,11 +122,19 @@ fn rule_breach(schema: &Schema, mutated: &Mutated) -> Option<String> {
     (!ordered || !stepped).then(|| "the rule that it names does not ask for that".to_owned())
 }
 
-fn operator_breach(object: &Object, act: OperatorAct, signature: &Signature) -> Option<String> {
-    let bytes = act.signed_bytes(object.genesis, signature.counter);
-    let checked = check_signature(&object.policy, &object.state, signature, &bytes)
-        .and_then(|()| act.check_status(object.state.status, object.behaviour));
-    checked.err().map(|denial| format!("it cannot have been admitted: {}", denial.reason.message))
+/// An operator's act is admitted again: the same must come of it.
+fn operator_breach(
+    object: &Object,
+    act: &OperatorAct,
+    signature: &Signature,
+    record: &Record,
+) -> Option<String> {
+    match act.admit(object, signature, record.time) {
+        Ok(granted) => {
+            (granted.event != record.event).then(|| "admitted again, it comes to another memory".to_owned())
+        }
+        Err(denials) => Some(format!("it cannot have been admitted: {}", in_words(&denials))),
+    }
 }
 
 fn quarantine_breach(object: &Object, now: Timestamp) -> Option<String> {

@@ -17,6 +17,7 @@ use abide_store::{Damage, Frame, LogReader, Position, ReadError};
 use super::law::{Family, breach, genesis_breach};
 use super::reset::{Reset, reset_breaches};
 use crate::history::{Problem, differences};
+use crate::transitions::Transitions;
 
 /// Every lineage of a log, as far as its records were read.
 pub(super) struct Lineages {
@@ -32,6 +33,7 @@ pub(super) struct Lineages {
     objects: Vec<Followed>,
     ids: BTreeMap<Arc<str>, u32>,
     family: Family,
+    transitions: Transitions,
     clock: Clock,
     /// The reset of the clock in the commit at hand.
     reset: Option<Reset>,
@@ -95,6 +97,7 @@ impl Lineages {
             objects: Vec::new(),
             ids: BTreeMap::new(),
             family: Family::default(),
+            transitions: Transitions::default(),
             clock: Clock::default(),
             reset: None,
             clock_counters: BTreeMap::new(),
@@ -383,19 +386,28 @@ impl Lineages {
         let Some(followed) = self.objects.get_mut(index) else { return };
         let break_in_chain = followed.chain.follow(header, read);
         followed.sound &= break_in_chain.is_none();
-        let decoded = decode_strict(read.bytes, Some(&followed.object.schema));
+        let after = match header.puts_in_force() {
+            None => Some(Arc::clone(&followed.object.schema)),
+            Some(digest) => self.schemas.get(&digest).map(Arc::clone),
+        };
+        let decoded = match after {
+            Some(after) => decode_strict(read.bytes, Some(&after))
+                .map(|record| (record, after))
+                .map_err(|e| e.to_string()),
+            None => Err("its schema is not in the log".to_owned()),
+        };
         let suspect = break_in_chain.as_ref().and_then(|broken| broken.suspect);
         let mut wrong: Vec<String> = break_in_chain.into_iter().map(|broken| broken.what).collect();
         match decoded {
-            Ok(record) if followed.sound => {
-                wrong.extend(breach(&followed.object, &record, &self.schemas));
+            Ok((record, after)) if followed.sound => {
+                wrong.extend(breach(&followed.object, &record, &after, &self.schemas, &mut self.transitions));
                 if let Event::Clock { since, .. } = &record.event {
                     wrong.extend(Reset::breach(self.reset.as_mut(), *since, number));
                 }
                 if let Event::Spawn(spawned) = &record.event {
                     self.family.spawn(&followed.object, read.hash, spawned);
                 }
-                followed.object.fold(&record, read.hash);
+                followed.object.fold(&record, read.hash, &after);
                 match &record.event {
                     Event::Terminate(_) => self.family.end(&followed.object),
                     Event::ChildEnded { child, part } => {
@@ -410,10 +422,11 @@ impl Lineages {
                     _ => {}
                 }
             }
-            Ok(_) => {}
+            // Its state is not known any more, but what it may say is.
+            Ok((_, after)) => followed.object.schema = after,
             Err(error) => {
                 followed.sound = false;
-                wrong.push(error.to_string());
+                wrong.push(error);
             }
         }
         self.suspects(suspect);

@@ -48,7 +48,7 @@ pub struct Lineage<'a> {
     /// Its number in the log; 0 is the host.
     pub number: u32,
     /// The schema in force; none for the host.
-    pub schema: Option<&'a Schema>,
+    pub schema: Option<&'a Arc<Schema>>,
     /// How many records it has.
     pub length: u64,
     /// The hash of the last one.

@@ -2,13 +2,15 @@
 
 use abide_core::expr::show;
 use abide_core::record::encode::KINDS;
-use abide_core::record::{Caller, Event, Mutated, Record};
+use abide_core::record::{Caller, Event, Mutated, Record, Upgrade};
 use abide_core::schema::{MutationIx, RuleIx, Schema};
 
-/// What a record says, in a few words: `mutation set_burner by rule light`.
+/// What a record says, in a few words: `mutation set_burner by rule light`. The schema is the one in force after it, which a
+/// host's own records do without.
 #[must_use]
-pub fn describe(record: &Record, schema: &Schema) -> String {
+pub fn describe(record: &Record, schema: Option<&Schema>) -> String {
     let kind = KINDS.get(usize::from(record.event.kind())).copied().unwrap_or_default();
+    let Some(schema) = schema else { return of_host(record, kind) };
     let rule = |ix: RuleIx| format!("rule `{}`", rule_name(schema, ix));
     match &record.event {
         Event::Mutation(mutated) => {
@@ -44,16 +46,34 @@ pub fn describe(record: &Record, schema: &Schema) -> String {
         Event::Release(signature) | Event::Seal(signature) => {
             format!("{kind} by operator `{}`", signature.name)
         }
-        Event::Upgrade(upgrade) => format!(
-            "upgrade to behaviour {:.12} by operator `{}`",
-            upgrade.behaviour.component.to_string(),
-            upgrade.signature.name
-        ),
+        Event::Upgrade(upgrade) => upgrade_words(upgrade, schema),
         Event::Outcome(outcome) => format!("outcome of record {}: {}", outcome.of, outcome.status.name()),
         Event::ChildEnded { child, .. } => format!("end of child `{child}`"),
         Event::Pause { since } => format!("pause since {since}"),
         Event::Clock { since, .. } => format!("clock set back from {since}"),
         _ => kind.to_owned(),
+    }
+}
+
+fn of_host(record: &Record, kind: &str) -> String {
+    match &record.event {
+        Event::Clock { since, signature: Some(signature) } => {
+            format!("clock set back from {since} by operator `{}`", signature.name)
+        }
+        _ => kind.to_owned(),
+    }
+}
+
+fn upgrade_words(upgrade: &Upgrade, schema: &Schema) -> String {
+    let what = match (&upgrade.schema, upgrade.behaviour) {
+        (Some(_), _) => format!("schema `{}` {}", schema.name, schema.version),
+        (None, Some(behaviour)) => format!("behaviour {:.12}", behaviour.component.to_string()),
+        (None, None) => "nothing".to_owned(),
+    };
+    let by = &upgrade.signature.name;
+    match upgrade.reverts {
+        Some(of) => format!("upgrade of record {of} reverted to {what} by operator `{by}`"),
+        None => format!("upgrade to {what} by operator `{by}`"),
     }
 }
 

@@ -1,19 +1,21 @@
 //! Why a field has its value.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use abide_core::expr::{Env, Explanation, Program, show};
 use abide_core::field::Slot;
 use abide_core::object::Object;
-use abide_core::record::{Caller, Event, Mutated, Record};
+use abide_core::record::{Caller, Event, Mutated, Record, Upgrade};
 use abide_core::schema::{RuleIx, Schema, Step, Template, TextPart};
+use abide_core::transition::{Origin as FieldOrigin, Transition, carried_back, counterpart};
 use abide_core::value::Value;
 use serde_json::{Map, Value as Json, json};
 
 use super::trail::{Setter, Trail};
 use super::{Branch, Mark, WhyError, explanation_branch, explanation_json, slot_of};
 use crate::host::HostError;
-use crate::view::{Link, View, by, mutation_name, rule_name};
+use crate::view::{Link, View, by, describe, mutation_name, rule_name};
 
 /// How many records stand behind one another at most.
 const DEPTH_MAX: u32 = 8;
@@ -61,8 +63,10 @@ pub struct RecordNode {
     pub record: Json,
     /// In a few words.
     pub summary: String,
-    /// What brought its caller to ask, where that is another record.
+    /// What brought its caller to ask, where that is another record; of an upgrade, where the value comes from.
     pub because: Option<String>,
+    /// The schema whose fields the operands read.
+    pub schema: Arc<Schema>,
     /// How the rule that asked came to hold: its name and its guard.
     pub guard: Option<(String, Explanation)>,
     /// How the arguments that the rule computed came about.
@@ -80,12 +84,12 @@ pub struct RecordNode {
 /// When the log cannot be read, or the schema has no such field.
 pub fn why_field(view: &View, object: &Object, field: &str) -> Result<ValueNode, WhyError> {
     let slot = slot_of(&object.schema, field)?;
-    let mut search = Search { object, trail: Trail::new(view, object)?, told: BTreeSet::new(), values: 0 };
+    let trail = Trail::new(view, object)?;
+    let mut search = Search { trail, told: BTreeSet::new(), values: 0 };
     Ok(search.value(slot, object.length, 0)?)
 }
 
 struct Search<'a> {
-    object: &'a Object,
     trail: Trail<'a>,
     /// The records in the tree.
     told: BTreeSet<u64>,
@@ -93,23 +97,26 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The value that a field had before record `end`.
+    /// The value that a field of the schema in force then had before record `end`.
     fn value(&mut self, slot: Slot, end: u64, depth: u32) -> Result<ValueNode, HostError> {
         self.values += 1;
         let setter = self.trail.setter(slot, end, depth == 0)?;
-        let field = self.object.schema.memory.get(slot);
+        let schema = self.trail.schema_before(end)?;
+        let field = schema.memory.get(slot);
         let value = field.map_or(Json::Null, |field| field.ty.to_json(setter.value()));
         let shown = shortened(&show(setter.value()));
         let origin = match setter {
             Setter::Gap => Origin::Gap,
             Setter::Default(_) => Origin::Default,
             Setter::Before(records, _) => Origin::Before(records),
-            Setter::Genesis(link, _) => Origin::Genesis(link.0.to_json(link.1, Some(&self.object.schema))),
-            Setter::Record(link, _) if self.told.contains(&link.0.seq) => Origin::Told(link.0.seq),
+            Setter::Genesis(link, _) => Origin::Genesis(link.to_json()),
+            Setter::Record(link, _) if self.told.contains(&link.record.seq) => Origin::Told(link.record.seq),
             Setter::Record(link, _) if depth == DEPTH_MAX || self.values > VALUES_MAX => {
-                Origin::Further(link.0.seq)
+                Origin::Further(link.record.seq)
             }
-            Setter::Record(link, _) => Origin::Record(Box::new(self.record(slot, *link, depth)?)),
+            Setter::Record(link, value) => {
+                Origin::Record(Box::new(self.record(slot, &schema, &link, &value, depth)?))
+            }
         };
         Ok(ValueNode {
             field: field.map_or_else(String::new, |field| field.name.to_string()),
@@ -119,20 +126,38 @@ impl Search<'_> {
         })
     }
 
-    fn record(&mut self, slot: Slot, (record, hash): Link, depth: u32) -> Result<RecordNode, HostError> {
-        self.told.insert(record.seq);
-        let schema = self.object.schema.clone();
+    fn record(
+        &mut self,
+        slot: Slot,
+        schema: &Arc<Schema>,
+        link: &Link,
+        value: &Value,
+        depth: u32,
+    ) -> Result<RecordNode, HostError> {
+        let record = &link.record;
+        // An upgrade sets every field: it is told as often as one of them is asked for.
+        if !matches!(record.event, Event::Upgrade(_)) {
+            self.told.insert(record.seq);
+        }
         let mut node = RecordNode {
-            record: record.to_json(hash, Some(&schema)),
-            summary: summary(&record, &schema),
+            record: link.to_json(),
+            summary: summary(record, schema),
             because: None,
+            schema: Arc::clone(schema),
             guard: None,
             args: Vec::new(),
             set: None,
             read: Vec::new(),
         };
-        let Event::Mutation(mutated) = &record.event else { return Ok(node) };
-        let (because, rule) = self.cause(&record, mutated)?;
+        let mutated = match &record.event {
+            Event::Mutation(mutated) => mutated,
+            Event::Upgrade(upgrade) => {
+                self.upgrade((slot, value), record, upgrade, &mut node, depth)?;
+                return Ok(node);
+            }
+            _ => return Ok(node),
+        };
+        let (because, rule) = self.cause(record, mutated, schema)?;
         node.because = because;
         let guard = rule.and_then(|ix| schema.rules.get(usize::from(ix.0)));
         let asked = if mutated.rule.is_some() { guard } else { None };
@@ -148,14 +173,76 @@ impl Search<'_> {
         node.guard = guard.map(|rule| (rule.name.to_string(), rule.when.explain(&guard_env)));
         node.args = computed.iter().map(|program| program.explain(&guard_env)).collect();
         node.set = set.map(|program| program.explain(&set_env));
+        self.read(&mut node, record.seq, depth)?;
+        Ok(node)
+    }
+
+    /// The values that the operands of a record read, and the records behind those.
+    fn read(&mut self, node: &mut RecordNode, seq: u64, depth: u32) -> Result<(), HostError> {
         let mut read = Vec::new();
         let trees = node.guard.iter().map(|(_, tree)| tree).chain(&node.args).chain(&node.set);
         trees.for_each(|tree| fields_of(tree, &mut read));
         for slot in read {
-            let value = self.value(slot, record.seq, depth + 1)?;
-            node.read.push(value);
+            node.read.push(self.value(slot, seq, depth + 1)?);
         }
-        Ok(node)
+        Ok(())
+    }
+
+    /// What an upgrade to another schema took a field's value from.
+    fn upgrade(
+        &mut self,
+        (slot, value): (Slot, &Value),
+        record: &Record,
+        upgrade: &Upgrade,
+        node: &mut RecordNode,
+        depth: u32,
+    ) -> Result<(), HostError> {
+        let was = self.trail.schema_before(record.seq)?;
+        let is = Arc::clone(&node.schema);
+        let because = |text: &str| Some(text.to_owned());
+        if let Some(of) = upgrade.reverts {
+            let carried = match counterpart(&is, slot, &was) {
+                Some(later) => {
+                    let setter = self.trail.setter(later, record.seq, false)?;
+                    carried_back(&is, slot, &was, later, setter.value())
+                        .filter(|back| back == value)
+                        .map(|_| later)
+                }
+                None => None,
+            };
+            let (field, end) = carried.map_or((slot, of), |later| (later, record.seq));
+            node.because = match carried {
+                Some(_) => because("the field keeps its value"),
+                None => Some(format!("the field has the value that it had before record {of} again")),
+            };
+            node.read.push(self.value(field, end, depth + 1)?);
+            return Ok(());
+        }
+        let Ok(transition) = Transition::new(&was, &is) else { return Ok(()) };
+        node.schema = was;
+        match transition.origins().get(usize::from(slot.0)) {
+            Some(FieldOrigin::Carried(from)) => {
+                let had = self.value(*from, record.seq, depth + 1)?;
+                let is_kept = had.value != Json::Null;
+                node.because = because(if is_kept { "carried over" } else { "it had no value: its default" });
+                node.read.push(had);
+            }
+            Some(FieldOrigin::Computed(program)) => {
+                let memory = self.memory_before(record.seq, std::iter::once(program))?;
+                let env = Env {
+                    memory: &memory,
+                    old_memory: &memory,
+                    args: &[],
+                    now: record.time,
+                    caller: ("", ""),
+                };
+                node.set = Some(program.explain(&env));
+                self.read(node, record.seq, depth)?;
+            }
+            Some(FieldOrigin::New) => node.because = because("the field is new: its default"),
+            None => {}
+        }
+        Ok(())
     }
 
     /// The rule behind a mutation, if there is one, and what else brought it about.
@@ -163,18 +250,18 @@ impl Search<'_> {
         &mut self,
         record: &Record,
         mutated: &Mutated,
+        schema: &Schema,
     ) -> Result<(Option<String>, Option<RuleIx>), HostError> {
         if !matches!(mutated.caller, Caller::SafeState) {
             return Ok((None, mutated.rule));
         }
-        let schema = self.object.schema.clone();
-        if let Some((next, _)) = self.trail.record(record.seq + 1)?
+        if let Some(Link { record: next, .. }) = self.trail.record(record.seq + 1)?
             && let Event::Terminate(rule) = next.event
             && next.tick == record.tick
         {
             let because = format!(
                 "its safe state was asked for: rule `{}` ended it in record {}",
-                rule_name(&schema, rule),
+                rule_name(schema, rule),
                 next.seq
             );
             return Ok((Some(because), Some(rule)));
@@ -183,9 +270,9 @@ impl Search<'_> {
             Some(seq) => self.trail.record(seq)?,
             None => None,
         };
-        let because = denied.map(|(denied, _)| {
-            let what = crate::view::describe(&denied, &schema);
-            format!("its safe state was asked for: record {} brought it into quarantine, {what}", denied.seq)
+        let because = denied.map(|denied| {
+            let (seq, what) = (denied.record.seq, denied.describe());
+            format!("its safe state was asked for: record {seq} brought it into quarantine, {what}")
         });
         Ok((because, None))
     }
@@ -196,7 +283,7 @@ impl Search<'_> {
         end: u64,
         programs: impl Iterator<Item = &'p Program>,
     ) -> Result<Vec<Value>, HostError> {
-        let mut memory = vec![Value::Null; self.object.schema.memory.fields.len()];
+        let mut memory = vec![Value::Null; self.trail.schema_before(end)?.memory.fields.len()];
         let slots: BTreeSet<Slot> =
             programs.flat_map(|program| program.reads().iter().collect::<Vec<_>>()).collect();
         for slot in slots {
@@ -212,7 +299,7 @@ impl Search<'_> {
 impl ValueNode {
     /// As JSON: `{field, value, from, record, because, rule, guard, args, set, read}`.
     #[must_use]
-    pub fn to_json(&self, schema: &Schema) -> Json {
+    pub fn to_json(&self) -> Json {
         let mut out = Map::new();
         let mut put = |name: &str, value: Json| {
             out.insert(name.to_owned(), value);
@@ -235,6 +322,7 @@ impl ValueNode {
                 put("record", json!({ "seq": seq }));
             }
             Origin::Record(node) => {
+                let schema = &node.schema;
                 put("from", "record".into());
                 put("record", node.record.clone());
                 if let Some(because) = &node.because {
@@ -250,7 +338,7 @@ impl ValueNode {
                 if let Some(set) = &node.set {
                     put("set", explanation_json(set, schema, false));
                 }
-                put("read", node.read.iter().map(|value| value.to_json(schema)).collect());
+                put("read", node.read.iter().map(ValueNode::to_json).collect());
             }
         }
         Json::Object(out)
@@ -293,7 +381,11 @@ impl RecordNode {
 
 fn summary(record: &Record, schema: &Schema) -> String {
     let head = format!("record {} · {} · tick {}", record.seq, record.time, record.tick);
-    let Event::Mutation(mutated) = &record.event else { return head };
+    let mutated = match &record.event {
+        Event::Mutation(mutated) => mutated,
+        Event::Upgrade(_) => return format!("{head} · {}", describe(record, Some(schema))),
+        _ => return head,
+    };
     let (name, who) = (mutation_name(schema, mutated.mutation), by(&mutated.caller, mutated.rule, schema));
     let ty = schema.mutations.get(usize::from(mutated.mutation.0)).map(|mutation| &mutation.args);
     let args = ty.map_or(Json::Null, |ty| ty.to_json(&mutated.args));

@@ -1,5 +1,7 @@
 //! Why a rule did not fire at a time.
 
+use std::sync::Arc;
+
 use abide_core::expr::{Env, Explanation};
 use abide_core::object::Object;
 use abide_core::record::{Caller, Counted, Event, Record};
@@ -10,7 +12,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Branch, Mark, WhyError, explanation_branch, explanation_json, rule_of};
 use crate::history::{fold, last_until};
-use crate::view::{Lineage, Link, View, describe, rule_name};
+use crate::view::{Lineage, Link, View, rule_name};
 
 /// Why a rule did not fire.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +27,8 @@ pub struct WhyNot {
     pub message: String,
     /// The record that shows it, if one does, as `lineage --json` has it.
     pub record: Option<Json>,
+    /// The schema that was in force.
+    pub schema: Arc<Schema>,
     /// The operands of what was false or had no value: of its guard, or of what a sleeping object waits for.
     pub operands: Option<Explanation>,
 }
@@ -74,10 +78,9 @@ impl Kept {
 /// clock was reset, a time that came twice is the later one.
 ///
 /// # Errors
-/// When the log cannot be read, the schema has no such rule, or the object did not exist yet.
+/// When the log cannot be read, the schema that was in force has no such rule, or the object did not exist yet.
 pub fn why_not(view: &View, object: &Object, rule: &str, time: Timestamp) -> Result<WhyNot, WhyError> {
-    let ix = rule_of(&object.schema, rule)?;
-    let moment = Moment::find(view, object, ix, time.min(view.time()))?;
+    let moment = Moment::find(view, object, rule, time.min(view.time()))?;
     let mut answer = moment.answer();
     if time > view.time() {
         answer.message = format!("{} (the log ends at {})", answer.message, view.time());
@@ -88,7 +91,7 @@ pub fn why_not(view: &View, object: &Object, rule: &str, time: Timestamp) -> Res
 impl WhyNot {
     /// As JSON: `{rule, at, fired, kept, message, record, operands}`.
     #[must_use]
-    pub fn to_json(&self, schema: &Schema) -> Json {
+    pub fn to_json(&self) -> Json {
         let mut out = Map::new();
         out.insert("rule".to_owned(), self.rule.as_str().into());
         out.insert("at".to_owned(), self.at.to_string().into());
@@ -99,7 +102,7 @@ impl WhyNot {
             out.insert("record".to_owned(), record.clone());
         }
         if let Some(operands) = &self.operands {
-            out.insert("operands".to_owned(), explanation_json(operands, schema, true));
+            out.insert("operands".to_owned(), explanation_json(operands, &self.schema, true));
         }
         Json::Object(out)
     }
@@ -117,8 +120,9 @@ impl WhyNot {
 }
 
 /// An object at a time.
-struct Moment<'a> {
-    schema: &'a Schema,
+struct Moment {
+    /// The schema that was in force for them.
+    schema: Arc<Schema>,
     ix: RuleIx,
     at: Timestamp,
     /// The object as its rules saw it.
@@ -135,84 +139,57 @@ struct Moment<'a> {
     counted: Vec<Counted>,
 }
 
-impl<'a> Moment<'a> {
-    fn find(view: &View, live: &'a Object, ix: RuleIx, at: Timestamp) -> Result<Self, WhyError> {
-        let schema = &*live.schema;
+impl Moment {
+    fn find(view: &View, live: &Object, rule: &str, at: Timestamp) -> Result<Self, WhyError> {
         let last_record = last_until(view, live, at)?;
         let (end, tick_of_end) = last_record.map_or((0, None), |record| (record.seq, Some(record.tick)));
         let mut object: Option<Object> = None;
         let (mut here, mut after) = (Vec::new(), Vec::<Link>::new());
         let (mut last, mut ended) = (None, None);
         for link in view.records(Lineage::of(live))? {
-            let (record, hash) = link?;
+            let link = link?;
+            let record = &link.record;
             if record.seq > end {
-                if after.first().is_some_and(|(first, _)| first.tick != record.tick) {
+                if after.first().is_some_and(|first| first.record.tick != record.tick) {
                     break;
                 }
-                after.push((record, hash));
+                after.push(link);
                 continue;
             }
             // The tick of that time, if there is one, is the last that counts: before a reset, another may have had its time.
             if record.time == at && tick_of_end == Some(record.tick) {
-                here.push((record, hash));
+                here.push(link);
                 continue;
             }
-            fold(&mut object, live, &record, hash);
+            fold(&mut object, live, &link);
             if matches!(record.event, Event::Quarantine | Event::Seal(_) | Event::Terminate(_)) {
-                ended = Some((record.clone(), hash));
+                ended = Some(link.clone());
             }
-            if is_chosen(&record, ix).is_some() {
-                last = Some((record, hash));
+            if is_chosen(&link, rule).is_some() {
+                last = Some(link);
             }
         }
-        if let (None, Some((first, _))) = (&object, here.first()) {
-            fold(&mut object, live, first, here.first().map(|(_, hash)| *hash).unwrap_or_default());
+        if let (None, Some(first)) = (&object, here.first()) {
+            fold(&mut object, live, first);
         }
         let Some(mut object) = object else {
-            let began = after.first().map_or(at, |(first, _)| first.time);
+            let began = after.first().map_or(at, |first| first.record.time);
             return Err(WhyError::Time { object: live.id.clone(), time: at, began });
         };
-        let mut counted = match after.first() {
-            Some((Record { event: Event::Denials(counted), .. }, _)) => counted.clone(),
+        let mut counted = match after.first().map(|first| &first.record.event) {
+            Some(Event::Denials(counted)) => counted.clone(),
             Some(_) => Vec::new(),
             None => live.state.pending.clone(),
         };
         if here.is_empty() {
-            object.state.resume_counts_before(schema, &counted, at.saturating_add(Span(1)));
+            let schema = Arc::clone(&object.schema);
+            object.state.resume_counts_before(&schema, &counted, at.saturating_add(Span(1)));
         }
-        counted.extend(here.iter().filter_map(|(record, _)| counts_of(record)).flatten().cloned());
-        let mut moment = Self { schema, ix, at, object, here, after, last, ended, counted };
-        moment.inspect();
-        Ok(moment)
-    }
-
-    /// Folds what came before the rules were evaluated.
-    fn inspect(&mut self) {
-        let Self { here, object, at, schema, .. } = self;
-        if here.iter().any(|(record, _)| reset_since(record).is_some()) {
-            // No rule has a turn in such a tick: how the object stands is what all of its records come to.
-            here.iter().for_each(|(record, hash)| object.fold(record, *hash));
-            return;
-        }
-        for (index, (record, hash)) in here.iter().enumerate() {
-            if record.seq < object.length {
-                continue;
-            }
-            if let Event::Denials(counted) = &record.event {
-                // What the rules of this very tick had denied is not in what they saw.
-                let mut before = object.state.clone();
-                if index == 0 {
-                    before.resume_counts_before(schema, counted, *at);
-                }
-                object.fold(record, *hash);
-                object.state = before;
-                continue;
-            }
-            if is_act(&record.event) {
-                break;
-            }
-            object.fold(record, *hash);
-        }
+        counted.extend(here.iter().filter_map(|link| counts_of(&link.record)).flatten().cloned());
+        inspect(&mut object, &here, at);
+        let schema = Arc::clone(&object.schema);
+        let ix = rule_of(&schema, rule)?;
+        Ok(Self { schema, ix, at, object, here, after, last, ended, counted })
     }
 
     fn answer(&self) -> WhyNot {
@@ -221,25 +198,27 @@ impl<'a> Moment<'a> {
 
     /// What the records of the tick say themselves.
     fn recorded(&self) -> Option<WhyNot> {
-        if matches!(self.here.first(), Some((Record { event: Event::Genesis(_), .. }, _))) {
+        if self.here.first().is_some_and(|link| matches!(link.record.event, Event::Genesis(_))) {
             let message = "the object began in that tick: its first cycle is the next one".to_owned();
             return Some(self.with(Kept::Turn, message, self.here.first(), None));
         }
-        if let Some((link, since)) = self.here.iter().find_map(|link| Some((link, reset_since(&link.0)?))) {
+        if let Some((link, since)) =
+            self.here.iter().find_map(|link| Some((link, reset_since(&link.record)?)))
+        {
             let message =
                 format!("the clock was set back in that tick, from {since}: no rule has a turn in it");
             return Some(self.with(Kept::Turn, message, Some(link), None));
         }
-        let mine = self.here.iter().find_map(|link| Some((link, is_chosen(&link.0, self.ix)?)));
+        let mine = self.here.iter().find_map(|link| Some((link, is_chosen(link, self.rule())?)));
         if let Some((link, denied)) = mine {
-            let what = describe(&link.0, self.schema);
-            let (kept, message) = match (denied, &link.0.event) {
-                (false, _) => (Kept::Fired, format!("it fired: record {}, {what}", link.0.seq)),
+            let what = link.describe();
+            let (kept, message) = match (denied, &link.record.event) {
+                (false, _) => (Kept::Fired, format!("it fired: record {}, {what}", link.record.seq)),
                 (true, Event::Denial(d)) if d.step.is_none() => {
-                    (Kept::Error, format!("its guard had no value: record {}", link.0.seq))
+                    (Kept::Error, format!("its guard had no value: record {}", link.record.seq))
                 }
                 (true, _) => {
-                    (Kept::Denied, format!("it was chosen and denied: record {}, {what}", link.0.seq))
+                    (Kept::Denied, format!("it was chosen and denied: record {}, {what}", link.record.seq))
                 }
             };
             let operands = (kept == Kept::Error).then(|| self.explain());
@@ -282,26 +261,29 @@ impl<'a> Moment<'a> {
         let (mut operands, mut link) = (None, None);
         let message = match state.status {
             Status::Incomplete => {
-                let gaps: Vec<String> = state.gaps(self.schema).map(|name| format!("`{name}`")).collect();
+                let gaps: Vec<String> = state.gaps(&self.schema).map(|name| format!("`{name}`")).collect();
                 format!("the object was incomplete, and no rule of it ran: {} had no value", gaps.join(", "))
             }
             Status::Sleeping => match state.sleep {
                 Some((by, Some(until))) => {
-                    format!("the object was sleeping until {until}, by rule `{}`", rule_name(self.schema, by))
+                    format!(
+                        "the object was sleeping until {until}, by rule `{}`",
+                        rule_name(&self.schema, by)
+                    )
                 }
                 Some((by, None)) => {
                     operands = self.wake_condition(by);
                     format!(
                         "the object was sleeping, by rule `{}`, until a condition holds",
-                        rule_name(self.schema, by)
+                        rule_name(&self.schema, by)
                     )
                 }
                 None => "the object was sleeping".to_owned(),
             },
             status => {
-                let in_tick = self.here.iter().rfind(|(record, _)| matches!(record.event, Event::Seal(_)));
+                let in_tick = self.here.iter().rfind(|link| matches!(link.record.event, Event::Seal(_)));
                 link = in_tick.or(self.ended.as_ref());
-                let since = link.map_or_else(String::new, |(record, _)| {
+                let since = link.map_or_else(String::new, |Link { record, .. }| {
                     format!(" since record {}, at {}", record.seq, record.time)
                 });
                 format!("the object was {}{since}, and no rule of it ran", status.name())
@@ -360,13 +342,13 @@ impl<'a> Moment<'a> {
 
     /// The rule that was chosen instead, or that stands before it.
     fn lost(&self) -> Option<WhyNot> {
-        let other = self.here.iter().find_map(|link| Some((link, chosen_rule(&link.0)?)));
+        let other = self.here.iter().find_map(|link| Some((link, chosen_rule(&link.record)?)));
         if let Some((link, ix)) = other {
             let message = format!(
                 "rule `{}` was chosen: record {}, {}",
-                rule_name(self.schema, ix),
-                link.0.seq,
-                describe(&link.0, self.schema)
+                rule_name(&self.schema, ix),
+                link.record.seq,
+                link.describe()
             );
             return Some(self.with(Kept::Order, message, Some(link), None));
         }
@@ -382,18 +364,18 @@ impl<'a> Moment<'a> {
         });
         let ix = counted.map(|(ix, ..)| *ix).or_else(|| first.map(|(ix, _)| ix).next())?;
         let message =
-            format!("rule `{}` stands before it, and was ready as well", rule_name(self.schema, ix));
+            format!("rule `{}` stands before it, and was ready as well", rule_name(&self.schema, ix));
         Some(self.with(Kept::Order, message, None, None))
     }
 
     fn no_turn(&self) -> WhyNot {
-        let next = self.after.iter().find_map(|link| Some((link, is_chosen(&link.0, self.ix)?)));
+        let next = self.after.iter().find_map(|link| Some((link, is_chosen(link, self.rule())?)));
         match next {
             Some((link, denied)) => {
                 let came = if denied { "it was chosen and denied" } else { "it fired" };
                 let message = format!(
                     "nothing kept it, and at its next turn, at {}, {came}: record {}",
-                    link.0.time, link.0.seq
+                    link.record.time, link.record.seq
                 );
                 self.with(Kept::Turn, message, Some(link), None)
             }
@@ -401,6 +383,10 @@ impl<'a> Moment<'a> {
                 self.with(Kept::Turn, "nothing kept it: its turn is the next tick".to_owned(), None, None)
             }
         }
+    }
+
+    fn rule(&self) -> &str {
+        rule_name(&self.schema, self.ix)
     }
 
     fn env(&self) -> Env<'_> {
@@ -426,15 +412,47 @@ impl<'a> Moment<'a> {
         link: Option<&Link>,
         operands: Option<Explanation>,
     ) -> WhyNot {
-        let record = link.map(|(record, hash)| record.to_json(*hash, Some(self.schema)));
         WhyNot {
-            rule: rule_name(self.schema, self.ix).to_owned(),
+            rule: self.rule().to_owned(),
             at: self.at,
             kept,
             message,
-            record,
+            record: link.map(Link::to_json),
+            schema: Arc::clone(&self.schema),
             operands,
         }
+    }
+}
+
+/// Folds what came before the rules were evaluated.
+fn inspect(object: &mut Object, here: &[Link], at: Timestamp) {
+    let fold = |object: &mut Object, link: &Link| {
+        let schema = link.schema.clone().unwrap_or_else(|| Arc::clone(&object.schema));
+        object.fold(&link.record, link.hash, &schema);
+    };
+    if here.iter().any(|link| reset_since(&link.record).is_some()) {
+        // No rule has a turn in such a tick: how the object stands is what all of its records come to.
+        here.iter().for_each(|link| fold(object, link));
+        return;
+    }
+    for (index, link) in here.iter().enumerate() {
+        if link.record.seq < object.length {
+            continue;
+        }
+        if let Event::Denials(counted) = &link.record.event {
+            // What the rules of this very tick had denied is not in what they saw.
+            let mut before = object.state.clone();
+            if index == 0 {
+                before.resume_counts_before(&object.schema, counted, at);
+            }
+            fold(object, link);
+            object.state = before;
+            continue;
+        }
+        if is_act(&link.record.event) {
+            break;
+        }
+        fold(object, link);
     }
 }
 
@@ -453,12 +471,13 @@ fn reset_since(record: &Record) -> Option<Timestamp> {
     }
 }
 
-/// Whether a record is of that rule's doing, and if so whether it is a denial.
-fn is_chosen(record: &Record, ix: RuleIx) -> Option<bool> {
-    if let Event::Denial(denied) = &record.event {
-        return (denied.rule == Some(ix)).then_some(true);
+/// Whether a record is of the doing of the rule of that name, and if so whether it is a denial.
+fn is_chosen(link: &Link, rule: &str) -> Option<bool> {
+    let is = |ix: RuleIx| link.schema.as_deref().is_some_and(|schema| rule_name(schema, ix) == rule);
+    if let Event::Denial(denied) = &link.record.event {
+        return denied.rule.is_some_and(is).then_some(true);
     }
-    (chosen_rule(record) == Some(ix)).then_some(false)
+    chosen_rule(&link.record).is_some_and(is).then_some(false)
 }
 
 /// The rule that a record shows to have been chosen.

@@ -203,7 +203,7 @@ fn run(keys: &Keys, component: &[u8], random: &mut Random) -> MemoryDisk {
 /// What the records of the object are, counted.
 fn kinds(view: &View, seen: &mut BTreeMap<String, u32>) {
     for record in view.records(Lineage::of(view.object("o").unwrap())).unwrap() {
-        let kind = match &record.unwrap().0.event {
+        let kind = match &record.unwrap().record.event {
             Event::Denial(denied) => {
                 format!("{:?} {}", denied.reason.code, denied.reason.value.as_deref().unwrap_or_default())
             }

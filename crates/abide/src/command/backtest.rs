@@ -116,7 +116,7 @@ impl ShowBacktest {
     }
 }
 
-fn tell(out: &mut Output, tested: &Backtested, schema: &Schema) -> Result<(), CommandError> {
+pub(super) fn tell(out: &mut Output, tested: &Backtested, schema: &Schema) -> Result<(), CommandError> {
     let Backtested { object, counts, differences, .. } = tested;
     let name = out.strong(object);
     let rules = format!("{} {}", schema.name, schema.version);
@@ -168,7 +168,7 @@ fn side_by_side(difference: &Difference) -> Vec<Vec<String>> {
 }
 
 /// What came from outside does not steer the terminal that shows it, and a column has its bound.
-fn cut(line: &str) -> String {
+pub(super) fn cut(line: &str) -> String {
     let safe: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if safe.chars().count() <= WIDTH {
         return safe;

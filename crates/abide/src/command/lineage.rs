@@ -3,10 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use abide_core::record::encode::KINDS;
-use abide_core::record::{Event, HOST, Record};
-use abide_core::schema::Schema;
-use abide_host::view::{Lineage, Link, View, describe};
+use abide_core::record::HOST;
+use abide_host::view::{Lineage, Link, View};
 use clap::Args;
 use serde_json::{Map, Value as Json};
 
@@ -57,7 +55,7 @@ impl ShowLineage {
         match self.limit {
             None => {
                 for link in view.records(lineage)? {
-                    tell(&mut context.out, &link?, lineage.schema)?;
+                    tell(&mut context.out, &link?)?;
                 }
             }
             Some(limit) => tell_last(&mut context.out, &view, lineage, limit)?,
@@ -80,16 +78,16 @@ impl ShowLineage {
 fn tell_last(out: &mut Output, view: &View, lineage: Lineage<'_>, limit: usize) -> Result<(), CommandError> {
     let mut links = view.backwards(lineage)?.take(limit).collect::<Result<Vec<_>, _>>()?;
     links.reverse();
-    links.iter().try_for_each(|link| tell(out, link, lineage.schema))
+    links.iter().try_for_each(|link| tell(out, link))
 }
 
-fn tell(out: &mut Output, (record, hash): &Link, schema: Option<&Schema>) -> Result<(), CommandError> {
+fn tell(out: &mut Output, link: &Link) -> Result<(), CommandError> {
     if out.json() {
-        return out.json_line(&whole(record.to_json(*hash, schema)));
+        return out.json_line(&whole(link.to_json()));
     }
-    let head = out.faint(format_args!("{:>6}  {}", record.seq, short(&hash.to_string())));
-    let what = schema.map_or_else(|| host_words(record), |schema| describe(record, schema));
-    let what = cut(what);
+    let record = &link.record;
+    let head = out.faint(format_args!("{:>6}  {}", record.seq, short(&link.hash.to_string())));
+    let what = cut(link.describe());
     let what = if what.starts_with("denial") { out.bad(what) } else { what };
     out.line(format_args!("{head}  {}  {what}", record.time))
 }
@@ -100,15 +98,6 @@ pub(super) fn cut(what: String) -> String {
         return what;
     }
     what.chars().take(WORDS_MAX - 1).chain(['…']).collect()
-}
-
-fn host_words(record: &Record) -> String {
-    match &record.event {
-        Event::Clock { since, signature: Some(signature) } => {
-            format!("clock set back from {since} by operator `{}`", signature.name)
-        }
-        event => KINDS.get(usize::from(event.kind())).copied().unwrap_or_default().to_owned(),
-    }
 }
 
 /// A record with the keys that every record has, whatever happened: what it has no word for is null, it changed nothing

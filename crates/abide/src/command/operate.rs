@@ -38,17 +38,17 @@ pub(crate) struct Seal {
 
 impl Release {
     pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
-        operate(context, &self.object, OperatorAct::Release)
+        operate(context, &self.object, &OperatorAct::Release)
     }
 }
 
 impl Seal {
     pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
-        operate(context, &self.object, OperatorAct::Seal)
+        operate(context, &self.object, &OperatorAct::Seal)
     }
 }
 
-fn operate(context: &mut Context, id: &str, act: OperatorAct) -> Result<Answer, CommandError> {
+fn operate(context: &mut Context, id: &str, act: &OperatorAct) -> Result<Answer, CommandError> {
     let keys = context.keys()?;
     let view = context.view()?;
     let object = ask::object(&view, id)?;

@@ -43,13 +43,13 @@ impl Why {
                 let object = ask::object(&view, &self.of)?;
                 let answer = why::why_not(&view, object, rule, self.at.unwrap_or(view.time()));
                 let answer = answer.map_err(|error| with_names(error.into(), rules(&object.schema)))?;
-                (answer.to_json(&object.schema), answer.branch())
+                (answer.to_json(), answer.branch())
             }
             None => {
                 let (object, field) = field_of(&view, &self.of)?;
                 let answer = why::why_field(&view, object, field);
                 let answer = answer.map_err(|error| with_names(error.into(), fields(&object.schema)))?;
-                (answer.to_json(&object.schema), answer.branch())
+                (answer.to_json(), answer.branch())
             }
         };
         let out = &mut context.out;

@@ -16,3 +16,4 @@ mod reporting;
 mod resuming;
 mod support;
 mod tls;
+mod upgrading;

@@ -115,7 +115,11 @@ fn a_changed_schema_and_other_keys_are_refused() {
     sandbox.write("tank/tank.yaml", &schema);
     let changed = sandbox.abide(&["run", "tank"]);
     assert_eq!(changed.code, Some(3));
-    assert!(changed.err.contains("a changed schema takes force by an upgrade"), "{}", changed.err);
+    assert!(
+        changed.err.contains("a changed schema takes force by an operator's signature; run `abide upgrade"),
+        "{}",
+        changed.err
+    );
     let live = sandbox.abide(&["run", "tank/tank.yaml", "--ticks", "1"]);
     assert_eq!(live.code, Some(3));
     assert!(live.err.contains("a replayed clock"), "{}", live.err);

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::document::{Diagnostic, Diagnostics, Node, NodeKind, inner_span};
-use crate::expr::{Expected, Program, Scope, compile};
+use crate::expr::{Expected, ExprError, Program, Scope, compile, parses};
 use crate::field::{Kind, StructType};
 
 /// Most expressions of a schema, so that one loads in well under a second.
@@ -27,12 +27,7 @@ pub(super) struct Compiler<'a> {
 impl Compiler<'_> {
     /// The expression that a scalar holds.
     pub(super) fn compile(&self, node: &Node, scope: &Scope, expected: &Expected<'_>) -> Option<Program> {
-        let Some(source) = source_of(node) else {
-            let message = format!("{} stands where an expression is expected", node.describe());
-            self.out.error(node.span.clone(), message, "put the expression in quotes");
-            return None;
-        };
-        self.compile_part(node, &source, 0, scope, expected)
+        self.compile_part(node, &self.source(node)?, 0, scope, expected)
     }
 
     /// The expression `source`, which stands at byte `offset` of the value of a scalar.
@@ -44,12 +39,7 @@ impl Compiler<'_> {
         scope: &Scope,
         expected: &Expected<'_>,
     ) -> Option<Program> {
-        self.count.set(self.count.get() + 1);
-        if self.count.get() > EXPRESSIONS_MAX {
-            if self.count.get() == EXPRESSIONS_MAX + 1 {
-                let message = format!("the schema has more than {EXPRESSIONS_MAX} expressions");
-                self.out.error(node.span.clone(), message, "split the schema");
-            }
+        if !self.count(node) {
             return None;
         }
         let trimmed = source.trim();
@@ -61,15 +51,60 @@ impl Compiler<'_> {
         if self.broken.iter().any(|name| mentions(trimmed, name)) && self.out.has_errors() {
             return None;
         }
+        let word = bare_word(trimmed, expected);
+        self.report(
+            node,
+            offset,
+            errors.into_iter().map(|e| ExprError { help: word.clone().or(e.help), ..e }),
+        );
+        None
+    }
+
+    /// The source of an expression that a scalar holds, which is compiled elsewhere: here it is only parsed.
+    pub(super) fn parse(&self, node: &Node) -> Option<Arc<str>> {
+        let source = self.source(node)?;
+        if !self.count(node) {
+            return None;
+        }
+        let trimmed = source.trim();
+        let offset = source.len() - source.trim_start().len();
+        match parses(trimmed) {
+            Ok(()) => Some(trimmed.into()),
+            Err(errors) => {
+                self.report(node, offset, errors.into_iter());
+                None
+            }
+        }
+    }
+
+    fn source<'n>(&self, node: &'n Node) -> Option<Cow<'n, str>> {
+        let source = source_of(node);
+        if source.is_none() {
+            let message = format!("{} stands where an expression is expected", node.describe());
+            self.out.error(node.span.clone(), message, "put the expression in quotes");
+        }
+        source
+    }
+
+    /// Counts one more expression. Whether that is still within bounds.
+    fn count(&self, node: &Node) -> bool {
+        self.count.set(self.count.get() + 1);
+        if self.count.get() == EXPRESSIONS_MAX + 1 {
+            let message = format!("the schema has more than {EXPRESSIONS_MAX} expressions");
+            self.out.error(node.span.clone(), message, "split the schema");
+        }
+        self.count.get() <= EXPRESSIONS_MAX
+    }
+
+    /// Reports what is wrong with an expression that stands at byte `offset` of the value of a scalar.
+    fn report(&self, node: &Node, offset: usize, errors: impl Iterator<Item = ExprError>) {
         let whole = source_of(node).unwrap_or_default();
         for error in errors {
             let part = error.span.start + offset..error.span.end + offset;
             let span = inner_span(self.text, &node.span, &whole, &part);
-            let help = bare_word(trimmed, expected).or(error.help);
             let diagnostic = Diagnostic::error(span, error.message);
-            self.out.push(Diagnostic { help, ..diagnostic });
+            self.out.push(Diagnostic { help: error.help, ..diagnostic });
         }
-        None
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::value::Value;
 
 /// The order in which keys are shown; all others follow in theirs.
-const ORDER: [&str; 65] = [
+const ORDER: [&str; 68] = [
     "schema",
     "name",
     "version",
@@ -20,6 +20,7 @@ const ORDER: [&str; 65] = [
     "trust_slope",
     "missed",
     "behaviour",
+    "migration",
     "type",
     "format",
     "title",
@@ -49,7 +50,9 @@ const ORDER: [&str; 65] = [
     "args",
     "ignore",
     "requires",
+    "rename",
     "set",
+    "remove",
     "cost",
     "effect",
     "priority",

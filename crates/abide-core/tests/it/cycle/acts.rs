@@ -243,18 +243,18 @@ fn an_upgrade_is_signed_and_the_next_act_uses_it() {
     });
     let new = Behaviour { component: Hash([9; 32]), ..BEHAVIOUR };
     let force = world.object("o").length;
-    world.act("o", OperatorAct::Upgrade(new));
+    world.act("o", OperatorAct::Behaviour(new));
     assert_eq!(x(&mut world, 1, 1), ["upgrade", "x by observation, x = 1", "idle"]);
     assert_eq!(*seen.borrow(), [new.component]);
     world.restart();
     let object = world.object("o");
     assert_eq!((object.behaviour, object.force), (Some(new), force), "it is the fold of the lineage");
-    world.act("o", OperatorAct::Upgrade(new));
+    world.act("o", OperatorAct::Behaviour(new));
     world.tick(2);
     assert!(matches!(&world.verdicts[0].1, Verdict::Denied(reason) if reason.message.contains("already")));
     world.act("o", OperatorAct::Seal);
     world.tick(3);
-    world.act("o", OperatorAct::Upgrade(BEHAVIOUR));
+    world.act("o", OperatorAct::Behaviour(BEHAVIOUR));
     world.tick(4);
     assert!(matches!(&world.verdicts[0].1, Verdict::Denied(reason) if reason.message.contains("sealed")));
 }
@@ -262,7 +262,7 @@ fn an_upgrade_is_signed_and_the_next_act_uses_it() {
 #[test]
 fn an_object_without_acts_has_no_behaviour_to_upgrade() {
     let mut world = World::new("fields: { x: { type: boolean, default: false } }");
-    world.act("o", OperatorAct::Upgrade(BEHAVIOUR));
+    world.act("o", OperatorAct::Behaviour(BEHAVIOUR));
     world.tick(1);
     assert!(matches!(&world.verdicts[0].1, Verdict::Denied(reason) if reason.message.contains("no acts")));
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use abide_core::cycle::Input;
 use abide_core::object::Object;
 use abide_core::policy::Grant;
 use abide_core::record::decode::decode;
-use abide_core::record::{Event, Record};
+use abide_core::record::{Caller, Event, Record};
 use abide_core::schema::Refill;
 use abide_core::time::{Span, Timestamp};
 use serde_json::json;
@@ -111,8 +112,8 @@ fn what_a_child_has_left_returns_when_it_ends() {
     world.tick(3);
     let id = Arc::clone(&child(&world).id);
     assert_eq!(world.level(&id), 2_000_000 + 277, "two acts, and a little refill");
-    let request = world.request(&id, "stop", &json!({}), abide_core::record::Caller::Observation("s".into()));
-    world.submit(&id, abide_core::cycle::Input::Ask(request));
+    let request = world.request(&id, "stop", &json!({}), Caller::Observation("s".into()));
+    world.submit(&id, Input::Ask(request));
     let told = world.tick(4);
     assert_eq!(told.last().map(String::as_str), Some("child-ended"), "{told:?}");
     let bucket = world.state().bucket.unwrap();
@@ -132,8 +133,8 @@ fn what_returns_makes_a_denied_rule_ready_at_once() {
     assert_eq!(told[1], "denied pay by rule buy step 0: slope of the object");
     assert_eq!(world.engine.next_due(), None, "what it has left never holds that much");
     let id = Arc::clone(&child(&world).id);
-    let request = world.request(&id, "stop", &json!({}), abide_core::record::Caller::Observation("s".into()));
-    world.submit(&id, abide_core::cycle::Input::Ask(request));
+    let request = world.request(&id, "stop", &json!({}), Caller::Observation("s".into()));
+    world.submit(&id, Input::Ask(request));
     world.tick(4);
     world.restart();
     assert_eq!(world.tick(5), ["pay by rule buy, x = 0, cost 6"]);
@@ -239,13 +240,41 @@ trust_slope: { budget: 20, refill: { amount: 20, per: 1h } }
     world.tick(1);
     let middle = Arc::clone(&child(&world).id);
     world.tick(2);
-    let request =
-        world.request(&middle, "end", &json!({}), abide_core::record::Caller::Observation("s".into()));
-    world.submit(&middle, abide_core::cycle::Input::Ask(request));
+    let request = world.request(&middle, "end", &json!({}), Caller::Observation("s".into()));
+    world.submit(&middle, Input::Ask(request));
     world.tick(3);
     let refill = world.state().bucket.unwrap().refill.unwrap();
     assert_eq!(refill.per, Span::from_secs(3600));
     // The leaf still refills 0.05 a minute, which is 3 an hour.
     assert_eq!(refill.amount, 17_000_000);
     assert_eq!(world.clock.time, Timestamp(3 * S));
+}
+
+#[test]
+fn what_a_childs_child_still_has_comes_back_to_nobody() {
+    let kid = "fields: { n: { type: integer, default: 0 } }\nmutations: { go: { from: [observation], args: { v: { type: integer } }, set: { n: args.v } } }\nrules:\n  - { name: end, when: self.n == 2, then: terminate }\n  - { name: make, when: self.n == 1, then: { spawn: { schema: kid, budget: 6 } } }\n";
+    let mut world = World::empty();
+    world.know(&schema("kid", &format!("{kid}trust_slope: {{ budget: 6 }}")));
+    let first = schema("lab", &format!("{kid}trust_slope: {{ budget: 10 }}"));
+    world.begin("o", &first, policy(), &json!({})).unwrap();
+    let mut at = 0;
+    let mut go = |world: &mut World, number: u32, v: i64| {
+        let id = world.engine.by_number(number).unwrap().id.clone();
+        let request = world.request(&id, "go", &json!({ "v": v }), Caller::Observation("src".into()));
+        world.submit(&id, Input::Ask(request));
+        at += 1;
+        world.tick(at);
+    };
+    // One makes the next, down to the fourth; then the third and the second end.
+    (1..=3).for_each(|number| go(&mut world, number, 1));
+    go(&mut world, 3, 2);
+    go(&mut world, 2, 2);
+    assert_eq!(world.engine.objects().len(), 4);
+    assert_eq!((world.level("o"), world.state().bucket.unwrap().capacity), (4_000_000, 4_000_000));
+    let fourth = world.engine.by_number(4).unwrap().id.clone();
+    assert_eq!(world.level(&fourth), 6_000_000, "which has what the others were given");
+    // Nor does another budget of the first give that out again.
+    world.upgrade("o", &crate::world::version("lab", 2, &format!("{kid}trust_slope: {{ budget: 11 }}")));
+    world.tick(at + 1);
+    assert_eq!(world.level("o"), 5_000_000);
 }

@@ -70,6 +70,8 @@ enum What {
     Ask { mutation: usize, v: i64, caller: usize },
     Signed { mutation: usize, v: i64, operator: u8, replayed: bool },
     Act(OperatorAct),
+    Upgrade { to: usize },
+    Revert,
     Outcome(OutcomeStatus),
     Policy,
 }
@@ -109,13 +111,18 @@ fn incoming(choices: &mut Choices<'_>) -> Incoming {
             replayed: choices.one_in(4),
         },
         12 => What::Act(match choices.pick(24) {
-            0..=3 => OperatorAct::Upgrade(Behaviour {
+            0..=3 => OperatorAct::Behaviour(Behaviour {
                 component: Hash([if choices.one_in(2) { 1 } else { 7 }; 32]),
                 ..BEHAVIOUR
             }),
             23 => OperatorAct::Seal,
             _ => OperatorAct::Release,
         }),
+        // The versions take each other over, but not themselves.
+        15 if choices.one_in(2) => match choices.pick(4) {
+            0 => What::Revert,
+            to => What::Upgrade { to: to - 1 },
+        },
         13 | 14 => What::Outcome(
             [OutcomeStatus::Delivered, OutcomeStatus::Failed, OutcomeStatus::Simulated][choices.pick(3)],
         ),
@@ -166,7 +173,18 @@ fn arrive(world: &mut World, incoming: &Incoming) {
             world.submit(&id, Input::Ask(request));
         }
         What::Act(act) => {
-            world.act(&id, *act);
+            world.act(&id, act.clone());
+        }
+        What::Upgrade { to } => {
+            let to = Arc::clone(&world.versions[to % world.versions.len()]);
+            if object.schema.name == to.name && object.schema.version != to.version {
+                world.upgrade(&id, &to);
+            }
+        }
+        What::Revert => {
+            if let Some(act) = OperatorAct::revert(object) {
+                world.act(&id, act);
+            }
         }
         What::Outcome(status) => {
             if let Some(of) = object.state.effects.keys().next().copied() {

@@ -65,7 +65,7 @@ const CALLERS: [&str; 6] = ["rule", "observation", "operator", "component", "par
 
 /// What the objects of random schemas may do.
 pub(super) fn policy() -> Policy {
-    Policy { limits: Limits { effects: 3, depth: 2, children: 2, ..Limits::default() }, ..world::policy() }
+    Policy { limits: Limits { effects: 3, depth: 3, children: 2, ..Limits::default() }, ..world::policy() }
 }
 
 /// A random schema, below its header. Its children, if it has any, are of the schema `kid`.
@@ -98,6 +98,33 @@ pub(super) fn text_of(choices: &mut Choices<'_>) -> String {
     slope(&mut text, has_budget, choices);
     if text.ends_with("trust_slope:\n") {
         text = text.trim_end_matches("trust_slope:\n").to_owned();
+    }
+    text
+}
+
+/// As [`text_of`], with a migration from the other versions of the three.
+pub(super) fn version_of(choices: &mut Choices<'_>, version: u32) -> String {
+    let mut text = text_of(choices);
+    let from: Vec<_> =
+        (1..=3).filter(|other| *other != version).map(|other| format!("{other}.0.0")).collect();
+    writeln!(text, "migration:\n  from: [{}]", from.join(", ")).unwrap();
+    match (text.contains("  g: "), choices.one_in(2)) {
+        (true, true) => text += "  default: { g: 4 }\n",
+        (true, false) => {}
+        (false, true) => text += "  rename: { g: e }\n  remove: [ e ]\n",
+        (false, false) => text += "  remove: [ g ]\n",
+    }
+    let sets = [
+        "a: 'self.a > 4 ? 4 : self.a'",
+        "b: 'double(self.a) + 20.0'",
+        "l: '[self.a]'",
+        "t: now",
+        "d: \"self.c ? 'z' : self.d\"",
+        "a: 12 / self.a",
+    ];
+    let set = sets[choices.pick(sets.len())];
+    if choices.one_in(2) {
+        writeln!(text, "  set: {{ {set} }}").unwrap();
     }
     text
 }

@@ -10,6 +10,7 @@ use abide_core::value::Value;
 use abide_host::behaviour::Compiler;
 use abide_host::bundle::{ExportError, ExportOptions, export};
 use abide_host::verify::{Against, TrustedKey, VerifiedBundle, verify_bundle, verify_disk};
+use abide_host::view::View;
 use abide_store::{LogVerifier, MemoryDisk};
 use proptest::prelude::*;
 
@@ -276,7 +277,7 @@ fn a_checkpoint_is_a_note_of_the_log_key_alone() {
     assert_eq!(run.view().checkpoint().unwrap().unwrap().note, note(&run));
     assert!(verifier.verify_note(&note(&run)).is_some());
     // What is not durable yet is not shown: the head is that of what is.
-    let view = abide_host::view::View::open_disk(Arc::new(run.disk.clone()), Some(9)).unwrap();
+    let view = View::open_disk(Arc::new(run.disk.clone()), Some(9)).unwrap();
     let shown = view.checkpoint().unwrap().unwrap();
     assert!(shown.size == view.shown() && shown.size <= 9);
     assert!(verifier.verify_note(&shown.note).is_some());
@@ -303,5 +304,38 @@ proptest! {
             Err(_) => keep(&bytes, false),
             Ok(bundle) => prop_assert!(!check(&bundle).is_verified(), "bit {} of byte {}", bit, at),
         }
+    }
+}
+
+/// What takes no CEL to find; so the other verifier finds it, too.
+#[test]
+fn upgrades_that_are_not_what_their_migration_makes_are_found_in_a_bundle() {
+    let run = super::scenario::upgraded();
+    let schema = super::scenario::later(super::scenario::LAMP, 2);
+    let remark = schema.memory.slot("remark").unwrap();
+    type Edit<'a> = &'a dyn Fn(&mut abide_core::record::Upgrade);
+    let edits: [Edit<'_>; 4] = [
+        &|upgrade| {
+            let memory = &mut upgrade.schema.as_mut().unwrap().memory;
+            memory.iter_mut().find(|(slot, _)| *slot == remark).unwrap().1 = Value::from("second");
+        },
+        &|upgrade| upgrade.schema.as_mut().unwrap().memory.retain(|(slot, _)| *slot != remark),
+        &|upgrade| upgrade.signature.counter += 900,
+        &|upgrade| upgrade.reverts = Some(0),
+    ];
+    for edit in edits {
+        let mut first = true;
+        let disk = rewritten(&run, true, |record| match &record.event {
+            Event::Upgrade(upgrade) if &*record.object == "lamp" && std::mem::take(&mut first) => {
+                let mut upgrade = upgrade.clone();
+                edit(&mut upgrade);
+                Lie::Other(Box::new(Record { event: Event::Upgrade(upgrade), ..record.clone() }))
+            }
+            _ => Lie::Keep,
+        });
+        let view = View::open_disk(Arc::new(disk), None).unwrap();
+        let options = ExportOptions { since: &[], components: true };
+        let bundle = export(&view, view.engine().objects(), options).unwrap();
+        assert!(!check(&bundle).is_verified());
     }
 }

@@ -9,13 +9,15 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
-use super::scenario::{CHILD, FAULTY, LAMP, PARENT, Run, SENDER, SLEEPER, SPENDER};
+use super::scenario::{CHILD, FAULTY, LAMP, PARENT, Run, SENDER, SLEEPER, SPENDER, later};
 
 #[derive(Clone, Debug)]
 enum Act {
     Observe(&'static str, &'static str, Json),
     Mutate(&'static str, &'static str, Json),
     Operate(&'static str, OperatorAct),
+    Upgrade(&'static str, u32),
+    Revert(&'static str),
     Outcome(OutcomeStatus, i64),
     Tick(i64),
     Due,
@@ -44,6 +46,11 @@ fn act() -> impl Strategy<Value = Act> {
         Just(Act::Mutate("spender", "reset", json!({}))),
         Just(Act::Mutate("lamp", "switch", json!({ "on": true }))),
     ];
+    let objects = || prop::sample::select(vec!["lamp", "faulty", "spender", "sleeper", "parent", "sender"]);
+    let upgraded = prop_oneof![
+        2 => (objects(), 1u32..=3).prop_map(|(object, version)| Act::Upgrade(object, version)),
+        1 => objects().prop_map(Act::Revert),
+    ];
     let status = prop::sample::select(vec![
         OutcomeStatus::Delivered,
         OutcomeStatus::Failed,
@@ -53,6 +60,7 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         8 => observed,
         2 => operated,
+        2 => upgraded,
         2 => (status, 90i64..110).prop_map(|(status, code)| Act::Outcome(status, code)),
         6 => prop_oneof![Just(1), Just(2), Just(7), Just(40), Just(4000)].prop_map(Act::Tick),
         3 => Just(Act::Due),
@@ -62,27 +70,41 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+fn text_of(object: &str) -> &'static str {
+    match object {
+        "lamp" => LAMP,
+        "faulty" => FAULTY,
+        "spender" => SPENDER,
+        "sleeper" => SLEEPER,
+        "parent" => PARENT,
+        _ => SENDER,
+    }
+}
+
 fn play(acts: &[Act]) -> Run {
     let mut run = Run::with(&[LAMP, FAULTY, SPENDER, SLEEPER, PARENT, SENDER], &[CHILD]);
     for act in acts {
         let now = run.host.time();
-        let later = |seconds: i64| now.saturating_add(abide_core::time::Span::from_secs(seconds));
+        let after = |seconds: i64| now.saturating_add(abide_core::time::Span::from_secs(seconds));
         match act {
             Act::Observe(object, mutation, args) => run.observe(object, mutation, args),
             Act::Mutate(object, mutation, args) => run.mutate(object, mutation, args),
-            Act::Operate(object, act) => run.operate(object, *act),
+            Act::Operate(object, act) => run.operate(object, act.clone()),
+            // What cannot take over is refused before it is asked.
+            Act::Upgrade(object, version) => drop(run.upgrade(object, &later(text_of(object), *version))),
+            Act::Revert(object) => run.revert(object),
             Act::Outcome(status, code) => {
                 if !run.host.engine().object("sender").unwrap().state.effects.is_empty() {
                     run.outcome("sender", *status, Some(json!({ "code": code })));
                 }
             }
-            Act::Tick(seconds) => drop(run.host.tick(later(*seconds)).unwrap()),
+            Act::Tick(seconds) => drop(run.host.tick(after(*seconds)).unwrap()),
             Act::Due => {
                 if let Some(due) = run.host.next_due() {
                     run.host.tick(due).unwrap();
                 }
             }
-            Act::Pause(seconds) => drop(run.host.tick_with(later(*seconds), Vec::new(), Some(now)).unwrap()),
+            Act::Pause(seconds) => drop(run.host.tick_with(after(*seconds), Vec::new(), Some(now)).unwrap()),
             Act::SetBack(seconds) => {
                 run.reset(now.set_back(abide_core::time::Span::from_secs(*seconds)));
             }

@@ -9,7 +9,6 @@ use abide_core::time::Timestamp;
 use abide_host::HostError;
 use abide_host::history::{At, ReplayError, replay};
 use abide_host::verify::{Against, verify_disk};
-use abide_host::view::describe;
 use abide_host::why::{Kept, why_not};
 
 use super::scenario::{ahead, at, lineage};
@@ -46,16 +45,15 @@ fn a_reset_is_told_in_words_and_in_json() {
     let of = |id: &str| {
         let lineage = view.lineage(id).unwrap();
         let mut links = view.records(lineage).unwrap().map(|link| link.unwrap());
-        links.find(|(record, _)| matches!(record.event, Event::Clock { .. }))
+        links.find(|link| matches!(link.record.event, Event::Clock { .. }))
     };
-    let (record, hash) = of("sender").unwrap();
-    let schema = &view.object("sender").unwrap().schema;
-    assert_eq!(describe(&record, schema), format!("clock set back from {}", at(400_002)));
-    let json = record.to_json(hash, Some(schema));
+    let link = of("sender").unwrap();
+    assert_eq!(link.describe(), format!("clock set back from {}", at(400_002)));
+    let json = link.to_json();
     assert_eq!((&json["kind"], &json["since"]), (&"clock".into(), &at(400_002).to_string().into()));
     assert!(json.get("operator").is_none());
-    let (record, hash) = of(HOST).unwrap();
-    let json = record.to_json(hash, None);
+    let link = of(HOST).unwrap();
+    let (record, json) = (&link.record, link.to_json());
     assert_eq!((&json["caller"], &json["operator"]["name"]), (&"operator".into(), &"operator".into()));
     assert_eq!((record.time, record.seq), (at(100), json["seq"].as_u64().unwrap()));
     assert!(of("lamp").is_none(), "it was sealed before");

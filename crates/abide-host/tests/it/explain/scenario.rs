@@ -111,6 +111,22 @@ impl Run {
         self.host.submit(number, Input::Operate(OperatorRequest { act, signature })).unwrap();
     }
 
+    /// Another version of its schema, signed, if it can take over at all.
+    pub(super) fn upgrade(&mut self, object: &str, to: &Arc<Schema>) -> Result<(), String> {
+        let (number, _) = self.number(object);
+        let act = self.host.act(number, to, None)?;
+        self.operate(object, act);
+        Ok(())
+    }
+
+    /// What was in force before the last upgrade, signed, if there was one.
+    pub(super) fn revert(&mut self, object: &str) {
+        let found = self.host.engine().object(object).unwrap();
+        if let Some(act) = OperatorAct::revert(found) {
+            self.operate(object, act);
+        }
+    }
+
     /// The operator sets the clock back to so many seconds after the start.
     pub(super) fn reset(&mut self, to: Timestamp) {
         self.counter += 1;
@@ -155,11 +171,7 @@ impl Run {
 /// A lineage as `lineage --json` has it.
 pub(super) fn lineage(view: &View, object: &str) -> Vec<Json> {
     let lineage = view.lineage(object).unwrap();
-    view.records(lineage)
-        .unwrap()
-        .map(|link| link.unwrap())
-        .map(|(record, hash)| record.to_json(hash, lineage.schema))
-        .collect()
+    view.records(lineage).unwrap().map(|link| link.unwrap().to_json()).collect()
 }
 
 pub(super) const LAMP: &str = r"
@@ -485,6 +497,93 @@ pub(super) fn ahead() -> Run {
     run
 }
 
+/// Versions of these schemas that take over from the first, and from each other: by name and number.
+pub(super) fn later(text: &str, version: u32) -> Arc<Schema> {
+    let from: Vec<_> =
+        (1..=3).filter(|other| *other != version).map(|other| format!("{other}.0.0")).collect();
+    let text = text.replace("version: 1.0.0", &format!("version: {version}.0.0"));
+    let name = text.lines().find_map(|line| line.strip_prefix("name: ")).unwrap().to_owned();
+    let (text, more) = match (&*name, version) {
+        ("lamp", 2) => (
+            text.replace("note:", "remark:").replace("set: { note:", "set: { remark:").replace("#/fields/note", "#/fields/remark")
+                .replace("args: { remark:", "args: { note:").replace("'' }", "none }")
+                .replace("self.lux < 10", "self.lux < 20"),
+            ", rename: { note: remark }, set: { lux: 'self.lux / 2.0' }".to_owned(),
+        ),
+        ("lamp", 3) => (
+            text.replace("lux: { type: number, minimum: 0, maximum: 200000 }", "lux: { type: number, minimum: 0, maximum: 300 }\n  since: { type: string, format: date-time }"),
+            ", rename: { remark: note }, set: { since: now }".to_owned(),
+        ),
+        ("lamp", _) => (text, ", rename: { remark: note }, remove: [since]".to_owned()),
+        ("spender", 2) => (text.replace("budget: 10", "budget: 14").replace("within: 5", "within: 6"), String::new()),
+        ("spender", 3) => (
+            text.replace("budget: 10", "budget: 7").replace("amount: 1,", "amount: 2,").replace("{ type: integer, minimum: 0, maximum: 1000, default: 0 }", "{ type: number, minimum: 0, maximum: 900, default: 0 }")
+                .replace("self.done + 1", "self.done + 1.0").replace("set: { wanted: args.n }", "set: { wanted: double(args.n) }").replace("'0'", "'0.0'"),
+            String::new(),
+        ),
+        ("spender", _) => (text, ", set: { done: int(self.done), wanted: int(self.wanted) }".to_owned()),
+        ("parent", 2) => (text.replace("budget: 12", "budget: 16").replace("amount: 3", "amount: 4"), String::new()),
+        ("parent", 3) => (text.replace("budget: 12", "budget: 8").replace("amount: 3", "amount: 2"), String::new()),
+        ("sender", 2) => (
+            text.replace("told: { type: integer, nullable: true }", "told: { type: number, nullable: true, default: 1 }").replace("set: { told: args.code }", "set: { told: double(args.code) }"),
+            String::new(),
+        ),
+        ("sender", 3) => (text.replace("enum: [off, low, high]", "enum: [off, low]"), ", remove: [told]".to_owned()),
+        ("sender", _) => (text, ", set: { told: 'self.told == null ? 0 : int(self.told)' }".to_owned()),
+        (_, 2) => (text.replace("rules:\n", "intent: The second.\nrules:\n"), String::new()),
+        (_, 3) => (text.replace("2s", "3s").replace("4s", "3s").replace("maximum: 100", "maximum: 60"), String::new()),
+        _ => (text, String::new()),
+    };
+    schema(&format!("{text}migration: {{ from: [{}]{more} }}\n", from.join(", ")))
+}
+
+/// Upgrades of several schemas: fields renamed, computed, new and of another type, a slope with children in it, an effect under way;
+/// refused ones, denials counted around them; and ways back.
+pub(super) fn upgraded() -> Run {
+    let mut run = Run::with(&[LAMP, SPENDER, PARENT, SENDER], &[CHILD]);
+    run.observe("lamp", "observe", &json!({ "lux": 400, "seen": "2026-01-01T00:00:00Z" }));
+    run.observe("lamp", "write", &json!({ "note": "first" }));
+    run.observe("spender", "want", &json!({ "n": 3 }));
+    run.observe("parent", "observe", &json!({ "jobs": 2 }));
+    run.observe("sender", "want", &json!({ "level": "high" }));
+    run.tick(1);
+    for seconds in 2..8 {
+        run.observe("lamp", "observe", &json!({ "lux": -1 }));
+        run.tick(seconds);
+    }
+    for (object, text) in [("lamp", LAMP), ("spender", SPENDER), ("parent", PARENT)] {
+        run.upgrade(object, &later(text, 2)).unwrap();
+    }
+    // The enumeration of the third lacks what the object holds, and the effect is under way.
+    run.upgrade("sender", &later(SENDER, 3)).unwrap();
+    run.observe("lamp", "observe", &json!({ "lux": 30 }));
+    run.tick(8);
+    run.observe("lamp", "write", &json!({ "note": "second" }));
+    run.observe("lamp", "observe", &json!({ "lux": -1 }));
+    run.observe("spender", "want", &json!({ "n": 9 }));
+    run.upgrade("sender", &later(SENDER, 2)).unwrap();
+    run.tick(9);
+    run.outcome("sender", OutcomeStatus::Delivered, Some(json!({ "code": 7 })));
+    (10..20).for_each(|seconds| drop(run.tick(seconds)));
+    run.upgrade("lamp", &later(LAMP, 3)).unwrap();
+    run.upgrade("spender", &later(SPENDER, 3)).unwrap();
+    run.upgrade("parent", &later(PARENT, 3)).unwrap();
+    run.operate_forged("sender", OperatorAct::Seal);
+    run.revert("sender");
+    run.tick(20);
+    run.observe("lamp", "observe", &json!({ "lux": 250 }));
+    run.tick(21);
+    for object in ["lamp", "spender", "parent", "sender"] {
+        run.revert(object);
+    }
+    run.tick(22);
+    run.observe("lamp", "observe", &json!({ "lux": 4 }));
+    run.upgrade("spender", &later(SPENDER, 1)).unwrap();
+    run.tick(23);
+    run.tick(4000);
+    run
+}
+
 /// Every one of them, by name.
 pub(super) fn all() -> BTreeMap<&'static str, Run> {
     BTreeMap::from([
@@ -495,6 +594,7 @@ pub(super) fn all() -> BTreeMap<&'static str, Run> {
         ("family", family()),
         ("sender", sender()),
         ("ahead", ahead()),
+        ("upgraded", upgraded()),
     ])
 }
 
@@ -515,7 +615,7 @@ pub(super) fn rewritten(
     chained: bool,
     mut lie: impl FnMut(&abide_core::record::Record) -> Lie,
 ) -> MemoryDisk {
-    use abide_core::record::decode::decode;
+    use abide_core::record::decode::{decode, puts_in_force};
     use abide_core::record::encode::encode;
     use abide_core::record::{Event, Hash};
     use abide_store::{Commit, Entry, Log, LogOptions, Position};
@@ -524,12 +624,16 @@ pub(super) fn rewritten(
     let mut log = Log::create(Arc::new(disk.clone()), options).unwrap();
     let view = run.view();
     let mut heads: BTreeMap<Arc<str>, (u64, Hash)> = BTreeMap::new();
+    let mut in_force: BTreeMap<u32, Arc<Schema>> = BTreeMap::new();
     for frame in view.reader().frames(Position::START) {
         let frame = frame.unwrap();
         let mut records = Vec::new();
         for stored in frame.records() {
-            let schema = view.engine().by_number(stored.object).map(|object| &object.schema);
-            let record = decode(stored.bytes, schema.map(|schema| &**schema)).unwrap();
+            if let Some(digest) = puts_in_force(stored.bytes).unwrap() {
+                in_force.insert(stored.object, Arc::clone(&view.engine().schemas()[&digest]));
+            }
+            let schema = in_force.get(&stored.object).map(|schema| &**schema);
+            let record = decode(stored.bytes, schema).unwrap();
             let mut told = match lie(&record) {
                 Lie::Keep => record,
                 Lie::Other(other) => *other,
@@ -541,7 +645,7 @@ pub(super) fn rewritten(
                 told.prev = head.map(|(_, head)| head);
             }
             let mut bytes = Vec::new();
-            encode(&told, schema.map(|schema| &**schema), &mut bytes);
+            encode(&told, schema, &mut bytes);
             heads.insert(told.object, (told.seq + 1, Hash::of_record(&bytes)));
             if !matches!(told.event, Event::Schema(_)) || stored.object == 0 {
                 records.push((stored.object, bytes));

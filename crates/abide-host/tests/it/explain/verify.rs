@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use abide_core::record::{Caller, Event, Record, Signature};
+use abide_core::record::{Caller, Event, Hash, Record, Signature, Upgrade};
 use abide_core::schema::Micro;
 use abide_core::time::Timestamp;
 use abide_core::value::Value;
@@ -10,7 +10,9 @@ use abide_host::verify::{Against, Verified, verify, verify_disk};
 use abide_host::view::View;
 use abide_store::{Disk, MemoryDisk, OpenMode};
 
-use super::scenario::{Lie, Run, ahead, all, at, family, faulty, lamp, rewritten, schema, sender, spender};
+use super::scenario::{
+    Lie, Run, ahead, all, at, family, faulty, lamp, rewritten, schema, sender, spender, upgraded,
+};
 
 fn check(disk: &MemoryDisk) -> Verified {
     verify_disk(Arc::new(disk.clone()), &Against::default()).unwrap()
@@ -229,7 +231,7 @@ fn whoever_asked_and_what_it_cost_is_held_to_the_law() {
     });
     let quarantined = first_seq(&run, "faulty", |event| matches!(event, Event::Quarantine));
     let view = run.view();
-    let records = view.records(view.lineage("faulty").unwrap()).unwrap().map(|link| link.unwrap().0);
+    let records = view.records(view.lineage("faulty").unwrap()).unwrap().map(|link| link.unwrap().record);
     let counted = records
         .filter(|record| record.seq < quarantined && matches!(record.event, Event::Denials(_)))
         .count();
@@ -389,7 +391,7 @@ fn what_is_beyond_the_durable_records_is_left_out() {
 fn first_seq(run: &Run, object: &str, is: impl Fn(&Event) -> bool) -> u64 {
     let view = run.view();
     let records = view.records(view.lineage(object).unwrap()).unwrap();
-    records.map(|link| link.unwrap().0).find(|record| is(&record.event)).unwrap().seq
+    records.map(|link| link.unwrap().record).find(|record| is(&record.event)).unwrap().seq
 }
 
 #[test]
@@ -422,4 +424,62 @@ fn an_end_is_told_once_and_nothing_of_its_own_comes_after() {
         "{:#?}",
         told(&other)
     );
+}
+
+/// A lie about the first upgrade of an object, by whoever has the log key: what is said of it.
+fn upgrade_lie(run: &Run, object: &str, what: &str, lie: impl Fn(&mut Upgrade)) {
+    let seq = first_seq(run, object, |event| matches!(event, Event::Upgrade(_)));
+    let disk = rewritten(run, true, |record| match &record.event {
+        Event::Upgrade(upgrade) if record.seq == seq && &*record.object == object => {
+            let mut upgrade = upgrade.clone();
+            lie(&mut upgrade);
+            Lie::Other(Box::new(Record { event: Event::Upgrade(upgrade), ..record.clone() }))
+        }
+        _ => Lie::Keep,
+    });
+    let found = told(&check(&disk));
+    let named = format!("record {seq} of `{object}`");
+    assert!(found.iter().any(|one| one.contains(&named) && one.contains(what)), "no `{what}`: {found:#?}");
+}
+
+#[test]
+fn an_upgrade_is_held_to_its_migration_its_signature_and_what_was_before() {
+    let run = upgraded();
+    let slot = |name: &str| {
+        let schema = super::scenario::later(super::scenario::LAMP, 2);
+        schema.memory.slot(name).unwrap()
+    };
+    let set = |name: &str, value: Value| {
+        let slot = slot(name);
+        move |upgrade: &mut Upgrade| {
+            let change = upgrade.schema.as_mut().unwrap();
+            change.memory.iter_mut().find(|(of, _)| *of == slot).unwrap().1 = value.clone();
+        }
+    };
+    let other = "admitted again, it comes to another memory";
+    upgrade_lie(&run, "lamp", other, set("remark", Value::from("second")));
+    // Computed by the migration: half of what it was.
+    upgrade_lie(&run, "lamp", other, set("lux", Value::Num(199.0)));
+    upgrade_lie(&run, "lamp", other, |upgrade| drop(upgrade.schema.as_mut().unwrap().memory.pop()));
+    upgrade_lie(&run, "lamp", other, |upgrade| upgrade.schema.as_mut().unwrap().was = Hash([9; 32]));
+    upgrade_lie(&run, "lamp", "its schema is not in the log", |upgrade| {
+        upgrade.schema.as_mut().unwrap().is = Hash([9; 32]);
+    });
+    upgrade_lie(&run, "lamp", "does not verify", |upgrade| upgrade.reverts = Some(1));
+    upgrade_lie(&run, "lamp", "does not verify", |upgrade| upgrade.signature.counter += 900);
+    upgrade_lie(&run, "lamp", "is not an operator", |upgrade| upgrade.signature.name = "mallory".into());
+    upgrade_lie(&run, "lamp", "it puts nothing in force", |upgrade| upgrade.schema = None);
+    // A schema of another object, signed as it is for this one, but never for that.
+    let spender = super::scenario::later(super::scenario::SPENDER, 2);
+    upgrade_lie(&run, "spender", "admitted again", |upgrade| {
+        assert_eq!(upgrade.schema.as_ref().unwrap().is, Hash(spender.digest));
+        upgrade.schema.as_mut().unwrap().memory[0].1 = Value::Int(0);
+    });
+    // Without it, what follows has no schema that it could be of.
+    let seq = first_seq(&run, "lamp", |event| matches!(event, Event::Upgrade(_)));
+    let dropped = rewritten(&run, true, |record| match &record.event {
+        Event::Upgrade(_) if record.seq == seq && &*record.object == "lamp" => Lie::Drop,
+        _ => Lie::Keep,
+    });
+    assert!(!check(&dropped).is_verified());
 }

@@ -50,7 +50,7 @@ fn a_lineage_reads_the_same_in_both_directions() {
             backwards.reverse();
             assert_eq!(forwards, backwards, "{name}: {id}");
             assert_eq!(forwards.len() as u64, lineage.length, "{name}: {id}");
-            assert_eq!(forwards.last().unwrap().1, lineage.head, "{name}: {id}");
+            assert_eq!(forwards.last().unwrap().hash, lineage.head, "{name}: {id}");
         }
     }
 }

@@ -56,7 +56,7 @@ fn a_tree_as_json_holds_the_records() {
     let run = lamp();
     let view = run.view();
     let object = view.object("lamp").unwrap();
-    let json = why_field(&view, object, "on").unwrap().to_json(&object.schema);
+    let json = why_field(&view, object, "on").unwrap().to_json();
     assert_eq!(
         (&json["from"], &json["rule"], &json["value"]),
         (&json!("record"), &json!("bright"), &json!(false))
@@ -159,7 +159,7 @@ rules:
         (first.kept, &*first.message),
         (Kept::Turn, "the object began in that tick: its first cycle is the next one")
     );
-    let json = not(&run, "two", "second", 1).to_json(&object.schema);
+    let json = not(&run, "two", "second", 1).to_json();
     assert_eq!(
         (&json["fired"], &json["kept"], &json["record"]["seq"]),
         (&json!(false), &json!("order"), &json!(2))

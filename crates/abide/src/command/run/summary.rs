@@ -9,7 +9,7 @@ use abide_core::time::Timestamp;
 use abide_host::HostError;
 use abide_host::run::Ran;
 use abide_host::source::Problems;
-use abide_host::view::{Lineage, View};
+use abide_host::view::{Lineage, Link, View};
 use serde_json::{Value as Json, json};
 
 /// What a run came to.
@@ -88,8 +88,9 @@ impl Summary {
         for object in view.engine().objects() {
             summary.last_denied.clear();
             for link in view.records(Lineage::of(object))? {
-                let (record, _) = link?;
-                summary.count(&object.id, &object.schema, record.time, &record.event);
+                let Link { record, schema, .. } = link?;
+                let schema = schema.as_deref().unwrap_or(&object.schema);
+                summary.count(&object.id, schema, record.time, &record.event);
             }
             let counted = Event::Denials(object.state.pending.clone());
             summary.count(&object.id, &object.schema, object.changed_at, &counted);

@@ -1,0 +1,133 @@
+//! What an upgrade would change, and decide otherwise: for people and as JSON.
+
+use std::sync::Arc;
+
+use abide_core::admission::OperatorAct;
+use abide_host::backtest::{Backtested, Rules, Ticks, backtest};
+use abide_host::behaviour::{Behaviours, Compiler, Image};
+use abide_host::upgrade::{FieldPlan, How, Plan};
+use abide_host::view::View;
+use serde_json::{Value as Json, json};
+
+use super::Asked;
+use crate::command::backtest;
+use crate::error::{Answer, CommandError};
+use crate::output::{Output, counted};
+
+/// What an object would have decided, or why that cannot be tried.
+pub(super) type Tried = Result<Backtested, String>;
+
+/// What each object would have decided under what is to take force.
+pub(super) fn tried(
+    view: &View,
+    asked: &[Asked<'_>],
+    compiler: &Arc<Compiler>,
+) -> Result<Vec<Tried>, CommandError> {
+    let behaviours = Behaviours::new(view.reader().blobs(), Arc::clone(compiler));
+    let ticks = Ticks::read(view)?;
+    let one = |Asked { object, act, image }: &Asked<'_>| {
+        let schema = match act {
+            OperatorAct::Schema(transition, _) => transition.to(),
+            OperatorAct::Revert { .. } => {
+                let kept = object.state.previous.as_ref().and_then(|kept| kept.schema.as_ref());
+                kept.map_or(&object.schema, |(schema, _)| schema)
+            }
+            _ => &object.schema,
+        };
+        let behaviour = match act {
+            OperatorAct::Revert { behaviour, .. } => *behaviour,
+            _ => image.as_ref().map(Image::behaviour),
+        };
+        let guest: &dyn abide_core::guest::Guest = match image {
+            Some(image) => image,
+            None => &behaviours,
+        };
+        let rules = Rules { schema: Arc::clone(schema), behaviour, guest };
+        backtest(view, object, &rules, &ticks).map_err(|error| error.to_string())
+    };
+    Ok(asked.iter().map(one).collect())
+}
+
+/// Tells the plans, and what the objects would have decided.
+pub(super) fn tell(out: &mut Output, plans: &[Plan], tried: &[&Tried]) -> Result<Answer, CommandError> {
+    let admitted = plans.iter().all(|plan| plan.refused.is_empty());
+    if out.json() {
+        let tried = tried.iter().zip(plans).map(|(tried, plan)| match tried {
+            Ok(tried) => tried.to_json(),
+            Err(why) => json!({ "object": &*plan.object, "error": why }),
+        });
+        let plan = json!({
+            "admitted": admitted,
+            "objects": plans.iter().map(Plan::to_json).collect::<Vec<_>>(),
+            "backtest": tried.collect::<Vec<Json>>(),
+        });
+        out.json_pretty(&plan)?;
+        return Ok(Answer::of(admitted));
+    }
+    if plans.is_empty() {
+        out.line("nothing is to be done: no object differs from that")?;
+    }
+    for (n, plan) in plans.iter().enumerate() {
+        tell_plan(out, plan)?;
+        match tried.get(n) {
+            Some(Ok(tried)) => backtest::tell(out, tried, &plan.to)?,
+            Some(Err(why)) => out.line(format_args!("what it would have decided cannot be tried: {why}"))?,
+            None => {}
+        }
+    }
+    Ok(Answer::of(admitted))
+}
+
+/// Tells why nothing is changed.
+pub(super) fn refuse(out: &mut Output, plans: &[Plan]) -> Result<Answer, CommandError> {
+    if out.json() {
+        return tell(out, plans, &[]);
+    }
+    for plan in plans.iter().filter(|plan| !plan.refused.is_empty()) {
+        tell_plan(out, plan)?;
+    }
+    let refused = plans.iter().filter(|plan| !plan.refused.is_empty()).count();
+    let refused = counted(u64::try_from(refused).unwrap_or(u64::MAX), "object");
+    out.line(format_args!("nothing was changed: {refused} of {} cannot take it", plans.len()))?;
+    Ok(Answer::No)
+}
+
+fn tell_plan(out: &mut Output, plan: &Plan) -> Result<(), CommandError> {
+    let name = out.strong(&plan.object);
+    let (from, to) = (&plan.from, &plan.to);
+    let versions = if from == to {
+        format!("{} {}", to.name, to.version)
+    } else {
+        format!("{} {} → {}", to.name, from.version, to.version)
+    };
+    if !plan.refused.is_empty() {
+        let refused = out.bad("refused");
+        out.line(format_args!("{name}  {versions}  {refused}"))?;
+        for reason in &plan.refused {
+            out.line(format_args!("  {}: {}", reason.code.name(), reason.message))?;
+        }
+        return Ok(());
+    }
+    out.line(format_args!("{name}  {versions}"))?;
+    let changed: Vec<&FieldPlan> = plan.fields.iter().filter(|field| field.changes()).collect();
+    let rows = changed.iter().map(|field| {
+        let shown =
+            |value: &Json| if value.is_null() { "-".to_owned() } else { backtest::cut(&value.to_string()) };
+        let how = match &field.how {
+            How::Renamed(from) => format!("renamed from {from}"),
+            How::Computed(source) => backtest::cut(source),
+            how => how.name().to_owned(),
+        };
+        vec![field.field.to_string(), shown(&field.before), shown(&field.after), how]
+    });
+    let rows: Vec<_> = rows.collect();
+    if !rows.is_empty() {
+        out.table(&["FIELD", "NOW", "THEN", "HOW"], &[], rows)?;
+    }
+    let kept = plan.fields.len() - changed.len();
+    if kept > 0 {
+        let kept = counted(u64::try_from(kept).unwrap_or(u64::MAX), "field");
+        out.line(format_args!("{kept} with the same value"))?;
+    }
+    Ok(())
+}
