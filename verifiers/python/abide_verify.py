@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Verifies an Abide bundle offline, from docs/formats/bundle.md and docs/formats/lineage.md alone.
 
-It checks all that the section "What a verifier checks" lists but what takes CEL: changes and costs of mutations are
-taken as recorded. What a schema holds is that of docs/schema.md. Nothing in a bundle ends it otherwise than with a verdict.
+It checks all that the section "What a verifier checks" lists but what takes CEL: changes and costs of mutations, and what `set`
+of a migration comes to, are taken as recorded. What a schema holds is that of docs/schema.md. Nothing in a bundle ends it
+otherwise than with a verdict.
 """
 import argparse
 import base64
 import binascii
+import datetime
 import hashlib
 import json
 import math
@@ -352,18 +354,19 @@ RECORD_VALUES = {
     15: list_of(any_value), 16: uint_below(1 << 32), 17: digest, 18: policy, 19: row(text, digest),
     20: row(uint, uint, uint, sint), 21: text, 22: uint, 23: list_of(counted), 24: list_of(row(text, boolean)), 25: sint,
     26: uint, 27: uint, 28: uint_below(4), 29: text, 30: sint, 31: text, 32: exactly(1), 33: digest, 34: text,
-    35: bytes_of(64), 36: boolean, 37: blob, 40: sint, 41: row(digest, digest),
+    35: bytes_of(64), 36: boolean, 37: blob, 40: sint, 41: row(digest, digest), 42: digest,
+    43: exactly(True),
 }
 
 # Of each kind: the keys beyond 0–6 that it must have, and those that it may have. `progress` is in no bundle.
 RECORD_KEYS = {
-    HOST: ({21, 32, 33, 34, 35, 36}, set()), SCHEMA: ({37}, {41}),
+    HOST: ({21, 32, 33, 34, 35, 36}, set()), SCHEMA: ({37}, {41, 43}),
     GENESIS: ({12, 17, 18, 21, 22}, {19, 20, 41}), MUTATION: ({7, 8, 11, 12}, {9, 10, 13, 15, 16}),
     DENIAL: ({8, 11, 14}, {7, 9, 10, 16, 40}), DENIALS: ({23}, set()), HOLD: ({24}, set()), IDLE: ({10}, set()),
     SPAWN: ({10, 16, 17}, {20, 41}), SLEEP: ({10}, {25}), WAKE: (set(), set()), RETRY: ({10, 25, 26}, set()),
     QUARANTINE: (set(), set()), RELEASE: ({9}, set()), SEAL: ({9}, set()), TERMINATE: ({10}, set()),
     POLICY: ({18}, set()), PAUSE: ({30}, set()), OUTCOME: ({26, 27, 28}, {29}), CHILD_ENDED: ({20, 31}, set()),
-    CLOCK: ({30}, {9}), UPGRADE: ({9, 41}, set()),
+    CLOCK: ({30}, {9}), UPGRADE: ({9}, {12, 17, 27, 41, 42}),
 }
 
 
@@ -417,30 +420,62 @@ class Record:
         if self.kind == CLOCK:
             self.need((9 in self.keys) == (self.object == HOST_OBJECT), "the host's clock records alone are signed")
             self.need(self[30] > self.time, "a clock record that does not set the clock back")
+        if self.kind == UPGRADE:
+            of_schema = {12, 17, 42} & self.keys.keys()
+            self.need(len(of_schema) in (0, 3), "an upgrade of the schema has both schemas and the memory")
+            self.need(of_schema or 41 in self.keys, "an upgrade to nothing")
 
 
 # --- Schemas, as far as they bound what records say ---
 
 HOUR = 3_600 * 10**9
 UNITS = (("h", HOUR), ("m", 60 * 10**9), ("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))
-DURATION = re.compile("".join(rf"(?:(\d{{1,19}}){unit})?" for unit, _ in UNITS), re.ASCII)
+DURATION = re.compile("-?" + "".join(rf"(?:(\d{{1,19}}){unit})?" for unit, _ in UNITS), re.ASCII)
+TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 def duration(value):
     """The nanoseconds of `1h30m`, which is their one spelling: each unit at most once, and as much as goes into the larger ones."""
     match = DURATION.fullmatch(value) if type(value) is str else None
-    need(match, "a duration in a schema is malformed")
-    total = sum(int(count or 0) * length for count, (_, length) in zip(match.groups(), UNITS))
-    need(0 < total <= I64_MAX and value == spelt(total), "a duration in a schema is out of range, or not in its one spelling")
+    need(match, "a duration is malformed")
+    total = sum(int(count or 0) * length for count, (_, length) in zip(match.groups(), UNITS)) * (-1 if value[:1] == "-" else 1)
+    need(I64_MIN <= total <= I64_MAX and value == spelt(total), "a duration is out of range, or not in its one spelling")
     return total
 
 
 def spelt(nanoseconds):
-    parts = []
+    parts, rest = [], abs(nanoseconds)
     for unit, length in UNITS:
-        count, nanoseconds = divmod(nanoseconds, length)
+        count, rest = divmod(rest, length)
         parts += [f"{count}{unit}"] * (count > 0)
-    return "".join(parts)
+    return "-" * (nanoseconds < 0) + ("".join(parts) or "0s")
+
+
+def instant(value):
+    """The nanoseconds since 1970 of a time with an offset."""
+    match = TIME.fullmatch(value)
+    need(match, "a time is malformed")
+    try:
+        time = datetime.datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
+    except ValueError as error:
+        raise Problem("a time is malformed") from error
+    total = (time - EPOCH) // datetime.timedelta(seconds=1) * 10**9 + int((match[2] or "").ljust(9, "0"))
+    need(I64_MIN <= total <= I64_MAX, "a time is out of range")
+    return total
+
+
+def instant_text(nanoseconds):
+    seconds, rest = divmod(nanoseconds, 10**9)
+    fraction = f".{rest:09}".rstrip("0") if rest else ""
+    return (EPOCH + datetime.timedelta(seconds=seconds)).isoformat()[:19] + fraction + "Z"
+
+
+def base64_bytes(value):
+    try:
+        return base64.b64decode(value.encode("ascii"), validate=True)
+    except ValueError as error:
+        raise Problem("base64 is malformed") from error
 
 
 def millionths(amount):
@@ -463,6 +498,8 @@ class Schema:
     def __init__(self, canonical):
         document = decode(canonical)
         need(type(document) is dict and document.get("schema") == "abide/v1", "a schema is no map, or of another version")
+        self.name, self.version = document.get("name"), document.get("version")
+        need(text(self.name) and text(self.version), "a schema has no name or no version")
         self.fields, self.mutations = section(document, "fields"), section(document, "mutations")
         for mutation in self.mutations.values():
             need(type(mutation) is dict and list_of(text)(mutation.get("from")), "a mutation of a schema is malformed")
@@ -482,7 +519,21 @@ class Schema:
         if "refill" in slope:
             refill = section(slope, "refill")
             self.amount, self.per = millionths(refill.get("amount")), duration(refill.get("per"))
+            need(self.per > 0, "a refill of a schema is malformed")
         self.drift = {name: self.drift_of(name, bound) for name, bound in section(slope, "drift").items()}
+        need(all(type(kind) is dict for kind in self.fields.values()), "a field of a schema is malformed")
+        self.defaults = {name: value_of(kind["default"], kind) for name, kind in self.fields.items() if "default" in kind}
+        self.read_migration(section(document, "migration"), "migration" in document)
+
+    def read_migration(self, migration, is_there):
+        """How it takes over from another version of its name: from any, where it does not say."""
+        self.versions = migration.get("from")
+        need(not is_there or list_of(text)(self.versions), "`from` of a migration is malformed")
+        self.rename, self.set, self.remove = section(migration, "rename"), section(migration, "set"), migration.get("remove", [])
+        need(list_of(text)(self.remove) and all(text(new) for new in self.rename.values()), "a migration of a schema is malformed")
+        given = section(migration, "default")
+        need({*given, *self.set, *self.rename.values()} <= self.fields.keys(), "a migration to a field that the schema has not")
+        self.fallbacks = self.defaults | {name: value_of(data, self.fields[name]) for name, data in given.items()}
 
     def drift_of(self, name, bound):
         need(type(bound) is dict and type(self.fields.get(name)) is dict, "a drift of a schema is malformed")
@@ -490,6 +541,14 @@ class Schema:
         origin, within = bound.get("from", self.fields[name].get("default")), bound.get("within")
         need(all(type(value) in (int, float) for value in (origin, within)), "a drift of a schema is malformed")
         return origin, within
+
+    def gaps(self, memory):
+        return {name for name, kind in self.fields.items() if memory.get(name) is None and kind.get("nullable") is not True}
+
+    def call(self, mutation):
+        """The interface and the function of a mutation's effect, or None."""
+        effect = self.mutations.get(mutation, {}).get("effect")
+        return (effect.get("interface"), effect.get("function")) if type(effect) is dict else None
 
 
 def fits(value, kind):
@@ -513,13 +572,135 @@ def fits(value, kind):
                 or "exclusiveMinimum" in bounds and value <= bounds["exclusiveMinimum"]
                 or "exclusiveMaximum" in bounds and value >= bounds["exclusiveMaximum"]):
             return False
+        step = kind.get("multipleOf")
+        if type(step) in (int, float) and step > 0 and not is_multiple(value, step):
+            return False
+    sizes = {"array": ("minItems", "maxItems"), "object": ("minProperties", "maxProperties"), "string": ("minLength", "maxLength")}
+    if name in sizes and type(value) is not int:
+        least, most = (kind.get(size) for size in sizes[name])
+        if uint(least) and len(value) < least or uint(most) and len(value) > most:
+            return False
     if name == "array":
         return all(fits(item, kind.get("items")) for item in value)
     if name == "object":
+        if list_of(text)(kind.get("required")) and not value.keys() >= set(kind["required"]):
+            return False
         if type(kind.get("properties")) is dict:
             return all(key in kind["properties"] and fits(item, kind["properties"][key]) for key, item in value.items())
         return all(fits(item, kind.get("additionalProperties")) for item in value.values())
     return "enum" not in kind or form is not None or type(kind["enum"]) is list and value in kind["enum"]
+
+
+def is_multiple(value, step):
+    if type(value) is type(step) is int:
+        return value % step == 0
+    quotient = value / step
+    return math.isfinite(quotient) and abs(quotient - round(quotient)) <= 1e-9 * abs(quotient)
+
+
+TEXT_FORMS = {"byte": base64_bytes, "date-time": instant, "duration": duration}
+
+
+def value_of(data, kind):
+    """The value of a type that data stands for, as documents and JSON have it. Whether it fits is seen after."""
+    if type(kind) is not dict:
+        return data
+    if type(data) is int and kind.get("type") == "number":
+        return float(data)
+    if type(data) is str and text(kind.get("format")) and kind["format"] in TEXT_FORMS:
+        return TEXT_FORMS[kind["format"]](data)
+    if type(data) is list:
+        return [value_of(item, kind.get("items")) for item in data]
+    if type(data) is dict and type(kind.get("properties")) is dict:
+        known = {name: inner for name, inner in kind["properties"].items() if type(inner) is dict}
+        absent = {name: inner.get("default") for name, inner in known.items() if "default" in inner or inner.get("nullable") is True}
+        return {name: value_of(item, known.get(name)) for name, item in (absent | data).items()}
+    if type(data) is dict:
+        return {name: value_of(item, kind.get("additionalProperties")) for name, item in data.items()}
+    return data
+
+
+def data_of(value, kind):
+    """A value of a type in JSON: the reverse."""
+    if type(value) is bytes:
+        return base64.b64encode(value).decode()
+    if type(value) is int and kind.get("type") == "string":
+        return spelt(value) if kind["format"] == "duration" else instant_text(value)
+    if type(value) is list:
+        return [data_of(item, kind["items"]) for item in value]
+    if type(value) is dict:
+        kinds = kind.get("properties")
+        return {name: data_of(item, kinds[name] if type(kinds) is dict else kind["additionalProperties"]) for name, item in value.items()}
+    return value
+
+
+# --- What becomes of a memory when another schema takes force ---
+
+
+def goes_to(old, new):
+    """Whether values of the one type become values of the other: it is the same but for its bounds, or integers become numbers."""
+    same = (old.get("type"), old.get("format")) == (new.get("type"), new.get("format"))
+    return same or old.get("type") == "integer" and new.get("type") == "number"
+
+
+def has_pattern(kind):
+    if type(kind) is not dict:
+        return False
+    properties = kind.get("properties")
+    inner = [kind.get("items"), kind.get("additionalProperties"), *(properties.values() if type(properties) is dict else ())]
+    return "pattern" in kind or any(map(has_pattern, inner))
+
+
+def after_upgrade(schema, before, memory):
+    """Of each field of a schema that takes force, the values that it may have; None where that takes CEL."""
+    need(schema.versions is None or before.version in schema.versions, f"the new schema takes nothing over from version {before.version[:64]}")
+    for name in before.fields:
+        need(name in schema.fields or name in schema.rename or name in schema.remove, f"field `{name}` is lost")
+    allowed = {}
+    for name, kind in schema.fields.items():
+        if name in schema.set:
+            allowed[name] = None
+            continue
+        value, source = schema.fallbacks.get(name), source_of(name, schema, before)
+        if source is not None:
+            need(goes_to(before.fields[source], kind), f"field `{name}` is not of the type of `{source}` before")
+            if memory.get(source) is not None:
+                value = value_of(data_of(memory[source], before.fields[source]), kind)
+            elif kind.get("nullable") is True:
+                value = None
+        allowed[name] = [value]
+    return allowed
+
+
+def source_of(name, schema, before):
+    """The field before whose value a field takes up, or None."""
+    for old, new in schema.rename.items():
+        if new == name and old in before.fields:
+            return old
+    return name if name in before.fields and name not in schema.rename and name not in schema.remove else None
+
+
+def after_reversal(back, schema, memory, then):
+    """Of each field of a schema that comes back, the values that it may have: of now, where they go with it, or as it was then."""
+    allowed = {}
+    for name, kind in back.fields.items():
+        allowed[name] = [then.get(name)]
+        other = schema.rename.get(name, name)
+        if other not in schema.fields or name in schema.remove or other in schema.set or not goes_to(schema.fields[other], kind):
+            continue
+        value = memory.get(other)
+        if value is None:
+            if kind.get("nullable") is True or then.get(name) is None:
+                allowed[name] = [None]
+            continue
+        try:
+            value = value_of(data_of(value, schema.fields[other]), kind)
+        except Problem:
+            continue
+        if fits(value, kind):
+            # Patterns are not checked: it may have been one that keeps the value of now away.
+            allowed[name] = [value] + allowed[name] * has_pattern(kind)
+    return allowed
 
 
 class Bucket:
@@ -527,8 +708,7 @@ class Bucket:
 
     def __init__(self, schema, allotment, time):
         self.time, self.remainder = time, 0
-        # The budget and the amount that children have of it, who have not given them back.
-        self.lent_budget, self.lent_amount = 0, 0
+        self.given = {}  # What living children were given, by their ids.
         self.capacity, self.amount, self.per = schema.budget, schema.amount, schema.per
         self.level = self.capacity
         if allotment is not None:
@@ -540,6 +720,7 @@ class Bucket:
                 if amount * self.per < self.amount * per:
                     self.amount, self.per = amount, per
             self.level = min(self.capacity, level)
+        self.begun = self.capacity, self.amount
 
     @property
     def bounded(self):
@@ -558,7 +739,8 @@ class Bucket:
             need(cost <= self.level, f"it costs {cost} millionths, and the slope had {self.level}")
             self.level -= cost
 
-    def give_away(self, allotment):
+    def give_away(self, child, allotment):
+        self.given[child] = allotment or [0, 0, 0, 0]
         if not self.bounded:
             return  # It gives what it likes, or a child that has no bound either.
         need(allotment is not None, "a child is given no part of the slope")
@@ -569,26 +751,43 @@ class Bucket:
         self.capacity -= budget
         self.amount -= amount
         self.level = min(self.level - level, self.capacity)
-        self.lent_budget += budget
-        self.lent_amount += amount
 
-    def take_back(self, allotment):
+    def take_back(self, child, allotment):
+        self.given.pop(child, None)
         if not self.bounded:
             return
         budget, level, amount, _ = allotment
         self.capacity += budget
         self.amount += amount
         self.level = min(self.level + level, self.capacity)
-        self.lent_budget -= budget
-        self.lent_amount -= amount
+
+    def lent(self):
+        """The budget and the amount that were given to children and have not come back."""
+        return self.begun[0] - self.capacity, self.begun[1] - self.amount
+
+    def under(self, schema, before, allotment, time):
+        """The bucket when a schema takes force: a new one, less what is lent and what was spent."""
+        if (schema.budget, schema.amount, schema.per) == (before.budget, before.amount, before.per):
+            return self
+        new = Bucket(schema, allotment, time)
+        new.given = self.given
+        if new.bounded and not self.bounded:
+            need(not any(budget or amount for budget, _, amount, _ in self.given.values()),
+                 "a living child has a part of a slope that begins with it")
+        elif new.bounded:
+            budget, amount = self.lent()
+            new.capacity, new.amount = new.capacity - budget, new.amount - amount
+            need(new.capacity >= 0 and new.amount >= 0, "more of the slope is lent than there is")
+            need(not amount or new.per == self.per, "a refill of another period is lent")
+            new.level = max(0, new.capacity - (self.capacity - self.level))
+        return new
 
     def left_at_end(self, allotment):
-        """What an end gives back: all that was given, without what children still have; the refill in its unit of time."""
+        """What an end gives back: all that was given, without what is lent; the refill in its unit of time."""
         if allotment is None:
             return [0, 0, 0, 0]
-        budget, _, amount, per = allotment
-        kept = (amount * self.per - self.lent_amount * per) // self.per
-        return [budget - self.lent_budget, self.level, kept, per]
+        (budget, _, amount, per), (lent_budget, lent_amount) = allotment, self.lent()
+        return [budget - lent_budget, self.level, (amount * self.per - lent_amount * per) // self.per, per]
 
 
 # --- The bundle ---
@@ -644,7 +843,7 @@ class Verifier:
             return  # and what follows schemas.
         family, walks = Family(self.lineages), {}
         for name, records in self.lineages.items():
-            walks[name] = Walk(records, self.schemas[records[0][17]])
+            walks[name] = Walk(records, self.schemas)
             self.attempt(walks[name].run)
         for records in self.lineages.values():
             self.attempt(family.check, records, walks)
@@ -759,19 +958,21 @@ class Verifier:
 
     # 7. Schemas.
     def read_schemas(self):
-        self.schemas, ticks = {}, {}
-        for record in self.host_records:
+        self.schemas, last = {}, {}
+        host = [record for record in self.host_records if record.kind == SCHEMA]
+        for record in sorted(host + self.records, key=lambda record: record.tick):
             if record.kind == SCHEMA:
                 try:
-                    self.schemas[sha256(record[37])] = Schema(record[37])
+                    schema = self.schemas[sha256(record[37])] = Schema(record[37])
                 except Problem as problem:
                     record.need(False, problem.what)
-                ticks.setdefault(sha256(record[37]), record.tick)
-        for records in self.lineages.values():
-            wanted = records[0][17]
-            records[0].need(wanted in self.schemas, "its schema is not in the bundle")
-            records[0].need(ticks[wanted] <= records[0].tick, "its schema stands after it")
-            records[0].need((41 in records[0].keys) == self.schemas[wanted].has_acts, "a behaviour stands where the schema has acts, and only there")
+                if 43 not in record.keys:
+                    last[schema.name] = schema
+            elif 17 in record.keys:
+                schema = self.schemas.get(record[17])
+                record.need(schema is not None, "its schema is not in the bundle, or stands after it")
+                record.need((41 in record.keys) == schema.has_acts, "a behaviour stands where the schema has acts, and only there")
+                record.need(record.kind != SPAWN or last.get(schema.name) is schema, "its schema is not the last one of that name for children")
 
     # 8. Blobs.
     def check_blobs(self):
@@ -855,16 +1056,18 @@ class Family:
 class Walk:
     """Goes along a lineage with what its state bounds: the slope, the drift, the policy, and the operators' counters."""
 
-    def __init__(self, records, schema):
+    def __init__(self, records, schemas):
         genesis = records[0]
-        self.records, self.schema, self.genesis = records, schema, genesis
-        self.bucket = Bucket(schema, genesis.get(20), genesis.time)
-        self.origins = {name: origin for name, (origin, _) in schema.drift.items()}
+        self.records, self.schemas, self.genesis = records, schemas, genesis
+        self.digest, self.schema, self.behaviour = genesis[17], schemas[genesis[17]], genesis.get(41)
+        self.bucket = Bucket(self.schema, genesis.get(20), genesis.time)
+        self.origins = {name: origin for name, (origin, _) in self.schema.drift.items()}
         self.operators, self.counters = genesis[18][0], {}
-        self.effects = set()
-        self.memory = {name: kind.get("default") for name, kind in schema.fields.items() if type(kind) is dict}
-        self.closed, self.asleep, self.quarantined = None, False, False
+        self.effects = {}  # The mutations of those without an outcome, by the `seq` that ordered them.
+        self.memory = dict(self.schema.defaults)
+        self.closed, self.asleep, self.quarantined = None, None, False
         self.end, self.left = None, None
+        self.reversible = None  # Of the last upgrade, if it was no reversal: its `seq`, and what was in force before.
 
     def run(self):
         for record in self.records:
@@ -875,9 +1078,7 @@ class Walk:
 
     def step(self, record):
         if record.kind in (MUTATION, GENESIS):
-            for name, value in record[12].items():
-                need(name in self.schema.fields, f"the schema has no field `{name[:64]}`")
-                need(fits(value, self.schema.fields[name]), f"a value that field `{name}` cannot have")
+            self.check_values(record[12])
         if 10 in record.keys:
             need(record[10] in self.schema.rules, f"the schema has no rule `{record[10][:64]}`")
             asked = {SPAWN: "spawn", SLEEP: "sleep", RETRY: "retry", TERMINATE: "terminate"}.get(record.kind, "act")
@@ -894,7 +1095,13 @@ class Walk:
         if act:
             act(record)
 
+    def check_values(self, values):
+        for name, value in values.items():
+            need(name in self.schema.fields, f"the schema has no field `{name[:64]}`")
+            need(fits(value, self.schema.fields[name]), f"a value that field `{name}` cannot have")
+
     def genesis_values(self, record):
+        self.check_values(self.memory)
         self.memory.update(record[12])
 
     # 13. Law, without CEL; 9. Slope; 10. Drift.
@@ -912,11 +1119,13 @@ class Walk:
         self.asked_for(record, safe)
         if 15 in record.keys:
             need("effect" in mutation, "an effect that the mutation has not")
-            self.effects.add(record.seq)
+            self.effects[record.seq] = record[7]
         if 13 in record.keys:
             need(record[8] in (RULE, BEHAVIOUR, COMPONENT) and "cost" in mutation, "a cost where the mutation costs its caller nothing")
             self.bucket.take(record[13])
-        self.drift(record)
+        if record[8] == OPERATOR:
+            self.origins |= {name: value for name, value in record[12].items() if name in self.origins and value is not None}
+        self.drift(record[12])
         for name, value in record[12].items():
             before = self.memory.get(name)
             need(type(before) is not type(value) or before != value, f"field `{name}` had that value")
@@ -933,14 +1142,10 @@ class Walk:
         elif record[8] == BEHAVIOUR:
             need("act" in step, "the rule that it names does not act")
 
-    def drift(self, record):
+    def drift(self, values):
         for name, (_, within) in self.schema.drift.items():
-            value = record[12].get(name)
-            if value is None:
-                continue
-            if record[8] == OPERATOR:
-                self.origins[name] = value
-            need(abs(value - self.origins[name]) <= within, f"`{name}` drifts to {value}, more than {within} away from {self.origins[name]}")
+            value, origin = values.get(name), self.origins[name]
+            need(value is None or abs(value - origin) <= within, f"`{name}` drifts to {value}, more than {within} away from {origin}")
 
     def denial(self, record):
         need(7 not in record.keys or record[7] in self.schema.mutations, "the schema has no such mutation")
@@ -954,11 +1159,11 @@ class Walk:
         need(all(rule in self.schema.rules for rule, _ in record[24]), "the schema has no such rule")
 
     def sleep(self, record):
-        self.asleep = True
+        self.asleep = record[10]
 
     def wake(self, record):
-        need(self.asleep, "it did not sleep")
-        self.asleep = False
+        need(self.asleep is not None, "it did not sleep")
+        self.asleep = None
 
     def quarantine(self, record):
         need(self.schema.has_quarantine, "its schema knows no quarantine")
@@ -979,9 +1184,47 @@ class Walk:
         self.closed, self.end = "terminated", record
         self.left = self.bucket.left_at_end(self.genesis.get(20))
 
+    # An upgrade: of the behaviour, of the schema, or of both; or a reversal of the last one.
     def upgrade(self, record):
-        need(self.schema.has_acts, "its schema has no acts")
+        need(self.closed is None, f"a {self.closed} object is not upgraded")
         self.signed(record)
+        before, then = (record.seq, self.digest, self.behaviour, self.memory), None
+        if 27 in record.keys:
+            need(self.reversible and self.reversible[0] == record[27], "what it reverts is not the last upgrade, or is a reversal itself")
+            _, digest, behaviour, then = self.reversible
+            need(record.get(41) == behaviour, "the behaviour that comes back is not the one before")
+            need(record.get(17) == (None if digest == self.digest else digest), "the schema that comes back is not the one before")
+        elif 17 not in record.keys:
+            need(self.schema.has_acts, "its schema has no acts")
+            need(record[41] != self.behaviour, "that behaviour is in force")
+        if 17 in record.keys:
+            self.change_schema(record, then)
+        self.behaviour = record.get(41)
+        self.reversible = None if 27 in record.keys else before
+
+    def change_schema(self, record, then):
+        """Another schema takes force, by its migration, or by a reversal with the memory before the upgrade that it reverts."""
+        before, schema = self.schema, self.schemas[record[17]]
+        need(record[42] == self.digest, "`was` is not the schema in force")
+        need(record[17] != self.digest and schema.name == before.name, "the schema is not another one of the same name")
+        allowed = after_upgrade(schema, before, self.memory) if then is None else after_reversal(schema, before, self.memory, then)
+        was_incomplete, values = before.gaps(self.memory), record[12]
+        self.digest, self.schema = record[17], schema
+        need(None not in values.values(), "a memory with a null")
+        self.check_values(values)
+        for name, choices in allowed.items():
+            need(choices is None or any(encode(values.get(name)) == encode(choice) for choice in choices),
+                 f"field `{name}` has not the value that comes over")
+        for name in schema.gaps(values):
+            need(was_incomplete and allowed[name], f"field `{name}` has no value")
+        self.origins = {name: self.origins[name] if name in before.drift and before.drift[name][0] == origin else origin
+                        for name, (origin, _) in schema.drift.items()}
+        self.drift(values)
+        for name in self.effects.values():
+            need(schema.call(name) and schema.call(name) == before.call(name), f"an effect of `{name[:64]}` is under way, which the schema has not")
+        self.bucket = self.bucket.under(schema, before, self.genesis.get(20), record.time)
+        self.asleep = self.asleep if self.asleep in schema.rules else None
+        self.memory = dict(values)
 
     # 12. Operators. A denied act does not use its counter up, and what was wrong with it may be its signature.
     def signed(self, record):
@@ -990,8 +1233,12 @@ class Walk:
         act, mutation, arguments = "mutate", record.get(7), record.get(11)
         if record.kind != MUTATION:
             act, mutation, arguments = {RELEASE: "release", SEAL: "seal", UPGRADE: "upgrade"}[record.kind], "", {}
-            if record.kind == UPGRADE:
-                arguments = {"component": record[41][0], "config": record[41][1]}
+            if 27 in record.keys:
+                act = "revert"
+            if 17 in record.keys:
+                arguments["schema"] = record[17]
+            if 41 in record.keys:
+                arguments |= {"component": record[41][0], "config": record[41][1]}
         message = encode(["abide-operator/1", self.genesis.hash, act, mutation, arguments, counter])
         need(signature_holds(key, stamp, message), "the operator's signature does not hold")
         need(counter > self.counters.get(key, -1), "the operator's counter is not above the last one")
@@ -999,17 +1246,17 @@ class Walk:
 
     def spawn(self, record):
         need(self.closed is None, f"a {self.closed} object makes no child")
-        self.bucket.give_away(record.get(20))
+        self.bucket.give_away(Family.child_id(record), record.get(20))
 
     def child_ended(self, record):
-        self.bucket.take_back(record[20])
+        self.bucket.take_back(record[31], record[20])
 
     def policy(self, record):
         self.operators = record[18][0]
 
     def outcome(self, record):
         need(record[27] in self.effects, "an outcome of no effect that was under way")
-        self.effects.discard(record[27])
+        del self.effects[record[27]]
 
 
 # --- Command line ---

@@ -92,13 +92,13 @@ def records_of(bundle):
 def commit(records, blobs=(), earlier=()):
     """The bundle of a log that holds these records, with their links, ids, forces, certificates and signatures made anew.
 
-    What a record has under "as it is" is left so: the keys in that set.
+    What a record has under "as it is" is left so: the keys in that set. What it has under "signed as" is signed in place of its own.
     """
     heads, force, genesis, ids, committed = {}, {}, {}, {}, []
     zero = None
     for record in copy.deepcopy(records):
         old = record.pop("hash", None)
-        kept, signer = record.pop("as it is", set()), record.pop("signer", OPERATOR)
+        kept, signer, signed_as = record.pop("as it is", set()), record.pop("signer", OPERATOR), record.pop("signed as", {})
         own = lambda key: key in record and key not in kept
         record[1] = ids.get(record[1], record[1])
         name = record[1]
@@ -117,7 +117,7 @@ def commit(records, blobs=(), earlier=()):
         if name in heads:
             record.update({k: v for k, v in {2: heads[name][0] + 1, 3: heads[name][1], 6: force[name]}.items() if k not in kept})
         if own(9) and type(record[9]) is list and record[0] != 5:
-            record[9] = sign(record, genesis.get(name), zero, signer)
+            record[9] = sign(record | signed_as, genesis.get(name), zero, signer)
         data = record.get("bytes") or encode(record)
         hash = leaf_hash(data)
         if name not in heads:
@@ -141,11 +141,12 @@ def sign(record, genesis, zero, signer):
     if record[0] == 21:
         message = ["abide-operator/1", zero, "reset-clock", "", {"to": record[5]}, counter]
     else:
-        act = {4: "mutate", 14: "release", 15: "seal", 22: "upgrade"}[record[0]]
+        act = {4: "mutate", 14: "release", 15: "seal", 22: "upgrade" if record.get(27) is None else "revert"}[record[0]]
         if act == "mutate":
             arguments = record[11]
-        if act == "upgrade":
-            arguments = {"component": record[41][0], "config": record[41][1]}
+        if record[0] == 22:
+            taking_force = {"schema": record.get(17)} | dict(zip(("component", "config"), record.get(41) or ()))
+            arguments = {name: digest for name, digest in taking_force.items() if digest}
         message = ["abide-operator/1", genesis, act, record.get(7, ""), arguments, counter]
     return [record[9][0], signer.public, counter, signer.sign(encode(message))]
 

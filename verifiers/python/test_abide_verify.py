@@ -14,7 +14,7 @@ import abide_verify
 import forge
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-GOLDEN = ("golden", "golden-clock", "golden-refill", "golden-upgrade")
+GOLDEN = ("golden", "golden-clock", "golden-refill", "golden-upgrade", "golden-schema")
 
 
 def read(name):
@@ -371,6 +371,414 @@ class Forged(unittest.TestCase):
             record["bytes"] = bytes(data)
             verdict = abide_verify.verify(forge.encode(forge.commit(records, self.blobs[name])))
             self.assertFalse([p for p in verdict["problems"] if "could not be checked" in p["what"]])
+
+
+FIRST = {
+    "schema": "abide/v1", "name": "tank", "version": "1.0.0",
+    "fields": {
+        "temp": {"type": "number", "minimum": -50.0, "maximum": 60.0, "default": 10.0}, "count": {"type": "integer", "maximum": 100, "default": 0},
+        "percent": {"type": "number", "default": 50.0}, "wind": {"type": "number", "nullable": True},
+        "note": {"type": "string", "maxLength": 8, "default": "none"}, "wait": {"type": "string", "format": "duration", "default": "1m30s"},
+        "recent": {"type": "array", "items": {"type": "integer"}, "maxItems": 4, "default": [1, 2]},
+    },
+    "mutations": {
+        "observe": {"from": ["observation", "operator"], "set": {"temp": "0", "count": "0", "wind": "0"}},
+        "heat": {"from": ["rule"], "cost": 60, "set": {"temp": "self.temp + 1.0"}},
+        "signal": {"from": ["observation"], "effect": {"interface": "a:b/c", "function": "f", "valid_for": "1h"}},
+    },
+    "rules": [{"name": "heats", "then": {"mutate": "heat"}}, {"name": "plans", "then": {"act": "plan"}},
+              {"name": "rests", "then": {"sleep": {"for": "1h"}}}, {"name": "breeds", "then": {"spawn": {"schema": "seed"}}}],
+    "trust_slope": {"budget": 100, "refill": {"amount": 10, "per": "1h"}, "drift": {"temp": {"from": 10.0, "within": 30.0}}},
+}
+SECOND = copy.deepcopy(FIRST) | {
+    "version": "1.1.0",
+    "fields": {
+        "temperature": FIRST["fields"]["temp"], "count": {"type": "number", "maximum": 1000.0}, "level": {"type": "number", "maximum": 8.0},
+        "note": FIRST["fields"]["note"], "wait": FIRST["fields"]["wait"], "site": {"type": "string", "enum": ["north", "south"]},
+        "recent": {"type": "array", "items": {"type": "number"}, "maxItems": 4}, "wind": {"type": "integer", "nullable": True},
+    },
+    "mutations": {
+        "heat": {"from": ["rule"], "cost": 60, "set": {"temperature": "self.temperature + 1.0"}},
+        "remark": {"from": ["observation"], "set": {"note": "0", "temperature": "0", "wind": "0"}},
+        "signal": FIRST["mutations"]["signal"],
+    },
+    "trust_slope": {"budget": 120, "refill": {"amount": 10, "per": "1h"}, "drift": {"temperature": {"from": 10.0, "within": 30.0}}},
+    "migration": {"from": ["1.0.0"], "rename": {"temp": "temperature"}, "set": {"level": "self.percent * 0.08"}, "default": {"site": "north"},
+                  "remove": ["percent", "wind"]},
+}
+SEED = {"schema": "abide/v1", "name": "seed", "version": "1.0.0", "fields": {}, "mutations": {}}
+MINUTE, SPAWNED = 90 * 10**9, forge.sha256(b"spawned")
+CHILD = forge.sha256(b"\2" + SPAWNED + bytes(4)).hex()
+
+
+class Upgraded(unittest.TestCase):
+    """An object whose schema is upgraded, whose upgrade is reverted, and whose behaviour is upgraded then."""
+
+    blobs = [forge.encode({}), forge.encode({"a": "b"})]
+
+    def setUp(self):
+        self.first, self.second = copy.deepcopy(FIRST), copy.deepcopy(SECOND)
+
+    def story(self):
+        """Records by name. What has another tick is a second later."""
+        old, new = forge.encode(self.first), forge.encode(self.second)
+        acts = [[forge.sha256(b""), forge.sha256(blob)] for blob in self.blobs]
+        signed = lambda counter: ["operator", b"", counter, b""]
+        values = {"temperature": 14.0, "count": 3.0, "level": 4.0, "note": "none", "wait": MINUTE, "site": "north", "recent": [1.0, 2.0]}
+        back = {"temp": 16.0, "count": 3, "percent": 50.0, "wind": 2.5, "note": "warm", "wait": MINUTE, "recent": [1, 2]}
+        story = {
+            "host": {0: 0, 1: "@host", 21: "", 32: 1, 36: True},
+            "schema": {0: 1, 1: "@host", 37: old, 41: acts[0]},
+            "new schema": {0: 1, 1: "@host", 37: new, 41: acts[0], 43: True},
+            "seed": {0: 1, 1: "@host", 37: forge.encode(SEED)},
+            "genesis": {0: 3, 12: {}, 17: forge.sha256(old), 18: [[["operator", b""]], [], [8, 8, 4, 8]], 21: "", 22: 0, 41: acts[0]},
+            "observed": {0: 4, 7: "observe", 8: 2, 9: "gauge", 11: {}, 12: {"temp": 13.0, "count": 3, "wind": 2.5}},
+            "signal": {0: 4, 7: "signal", 8: 2, 9: "gauge", 11: {}, 12: {}, 15: []},
+            "heated": {0: 4, 7: "heat", 8: 0, 10: "heats", 11: {}, 12: {"temp": 14.0}, 13: 60_000_000},
+            "upgrade": {0: 22, 9: signed(1), 12: values, 17: forge.sha256(new), 41: acts[0], 42: forge.sha256(old)},
+            "remark": {0: 4, 7: "remark", 8: 2, 9: "gauge", 11: {}, 12: {"note": "warm", "temperature": 15.0}},
+            "heated again": {0: 4, 7: "heat", 8: 0, 10: "heats", 11: {}, 12: {"temperature": 16.0}, 13: 60_000_000},
+            "revert": {0: 22, 9: signed(2), 12: back, 17: forge.sha256(old), 27: 4, 41: acts[0], 42: forge.sha256(new)},
+            "outcome": {0: 19, 26: 1, 27: 2, 28: 0},
+            "observed again": {0: 4, 7: "observe", 8: 2, 9: "gauge", 11: {}, 12: {"temp": 17.0, "wind": None}},
+            "behaviour": {0: 22, 9: signed(3), 41: acts[1]},
+            "last": {0: 4, 7: "observe", 8: 2, 9: "gauge", 11: {}, 12: {"temp": 18.0}},
+        }
+        for tick, record in enumerate(story.values()):
+            self.stamp(record, max(tick - 3, 0))
+        return story
+
+    @staticmethod
+    def stamp(record, tick):
+        record |= {1: record.get(1, "tank"), 2: 0, 4: tick, 5: 10**18 + tick * 10**9}
+        if record[0] not in (0, 3):
+            record |= {3: b"", 6: 0}
+
+    def problems(self, change):
+        self.setUp()
+        story = self.story()
+        change(story)
+        records = list(story.values())
+        seqs = {name: sum(other[1] == record[1] for other in records[:records.index(record)]) for name, record in story.items()}
+        held = {digest for record in records if 41 in record and record[1] != "@host" for digest in record[41]}
+        blobs = [blob for blob in self.blobs if forge.sha256(blob) in held]
+        verdict = abide_verify.verify(forge.encode(forge.commit(records, blobs)))
+        return verdict["problems"], seqs
+
+    def accept(self, what, change=lambda story: None):
+        with self.subTest(what):
+            self.assertEqual(self.problems(change)[0], [])
+
+    def refuse(self, what, change, saying, at="upgrade"):
+        """It is refused for what is said, of the record that is named, and for nothing else in that lineage."""
+        with self.subTest(what):
+            problems, seqs = self.problems(change)
+            self.assertEqual([(problem["object"], problem["seq"]) for problem in problems], [("tank", seqs[at])], problems)
+            self.assertIn(saying, problems[0]["what"])
+
+    @staticmethod
+    def cut(story, after):
+        """Leaves out what follows a record."""
+        names = list(story)
+        for name in names[names.index(after) + 1:]:
+            del story[name]
+
+    def value(self, name, value, at="upgrade"):
+        def change(story):
+            self.cut(story, at)
+            story[at][12][name] = value
+        return change
+
+    def schemas(self, edit, change=lambda story: None, after="upgrade"):
+        """A change of the story with other schemas, up to a record."""
+        def with_schemas(story):
+            self.setUp()
+            edit(self)
+            story.clear()
+            story.update(self.story())
+            self.cut(story, after)
+            change(story)
+        return with_schemas
+
+    def test_as_it_is(self):
+        self.accept("the whole story")
+        for name in list(self.story())[4:]:
+            self.accept(f"up to {name}", lambda s: self.cut(s, name))
+
+    def test_what_takes_force(self):
+        last = forge.sha256(b"last")
+        self.refuse("another schema before", lambda s: s["upgrade"].update({42: last}), "`was`")
+        self.refuse("the schema before as the new one", lambda s: (self.cut(s, "upgrade"), s["upgrade"].update({17: s["upgrade"][42]})), "same name")
+        self.refuse("a schema that is not there", lambda s: s["upgrade"].update({17: last}), "not in the bundle")
+        self.refuse("a schema that is left out", lambda s: s.pop("new schema"), "not in the bundle")
+        self.refuse("a schema that stands after it", lambda s: (self.cut(s, "upgrade"), s.update(later=s.pop("new schema")), self.stamp(s["later"], 6)),
+                    "stands after it")
+        self.refuse("another name", self.schemas(lambda t: t.second.update(name="tin")), "same name")
+        self.refuse("a version that it does not take over from", self.schemas(lambda t: t.second["migration"].update({"from": ["0.9.0", "1.1.0"]})), "version")
+        self.accept("one of several", self.schemas(lambda t: t.second["migration"].update({"from": ["0.9.0", "1.0.0"]})))
+        self.refuse("no behaviour", lambda s: (self.cut(s, "upgrade"), s["upgrade"].pop(41)), "behaviour")
+        self.refuse("a behaviour without acts", self.schemas(lambda t: t.second.update(rules=[])), "behaviour")
+        self.accept("neither", self.schemas(lambda t: t.second.update(rules=[]), lambda s: s["upgrade"].pop(41)))
+
+        def plan(story):
+            story["upgrade"].pop(41)
+            story["planned"] = {0: 22, 9: ["operator", b"", 2, b""], 41: story["genesis"][41]}
+            self.stamp(story["planned"], 6)
+        self.refuse("a behaviour where there are no acts", self.schemas(lambda t: t.second.update(rules=[]), plan), "no acts", "planned")
+        for key in (12, 17, 42):
+            self.problem_of_form("a key less", lambda s: s["upgrade"].pop(key))
+        self.problem_of_form("nothing", lambda s: [s["upgrade"].pop(key) for key in (12, 17, 41, 42)])
+        self.refuse("the behaviour that is in force", lambda s: (self.cut(s, "behaviour"), s["behaviour"].update({41: s["genesis"][41]})),
+                    "in force", "behaviour")
+
+        def spawn(story):
+            story["spawn"] = self.child(story, forge.sha256(forge.encode(SEED)))
+        self.refuse("a schema for upgrades as that of a child", lambda s: (spawn(s), s["seed"].update({43: True})), "for children", "spawn")
+
+        def other_seed(story):
+            story["other seed"] = {0: 1, 1: "@host", 37: forge.encode(SEED | {"version": "1.0.1"})}
+            self.stamp(story["other seed"], 20)
+            spawn(story)
+        self.refuse("a schema for children that is not the last", other_seed, "for children", "spawn")
+
+    def problem_of_form(self, what, change):
+        with self.subTest(what):
+            problems, seqs = self.problems(change)
+            self.assertEqual([(problem["object"], problem["seq"]) for problem in problems], [("tank", seqs["upgrade"])])
+
+    def child(self, story, schema, allotment=None):
+        spawn = {0: 9, 10: "breeds", 16: 0, 17: schema, "hash": SPAWNED} | ({20: allotment} if allotment else {})
+        self.stamp(spawn, max(record[4] for record in story.values()) + 1)
+        return spawn
+
+    def test_memory(self):
+        self.refuse("a field that is lost", self.schemas(lambda t: t.second["migration"].update(remove=["wind"])), "lost")
+        self.refuse("a field that is lost without a migration", self.schemas(lambda t: t.second.pop("migration")), "lost")
+        self.refuse("a value that was renamed", self.value("temperature", 13.0), "comes over")
+        self.refuse("a value of the same name", self.value("note", "nine"), "comes over")
+        self.refuse("a value within an array", self.value("recent", [1.0, 3.0]), "comes over")
+        self.refuse("an integer that became a number", self.value("count", 4.0), "comes over")
+        self.refuse("an integer that did not", self.value("count", 3), "cannot have")
+        self.refuse("a default", self.value("site", "south"), "comes over")
+        self.refuse("a value that was given up", self.value("wind", 2), "comes over")
+        self.refuse("a default in another form", self.value("wait", "1m30s"), "cannot have")
+        self.accept("what an expression came to", self.value("level", 7.5))
+        self.refuse("what no expression can come to", self.value("level", 8.5), "cannot have")
+        self.refuse("nothing from an expression", lambda s: (self.cut(s, "upgrade"), s["upgrade"][12].pop("level")), "no value")
+        self.accept("nothing, where it may", self.schemas(lambda t: t.second["fields"]["level"].update(nullable=True),
+                                                            lambda s: s["upgrade"][12].pop("level")))
+        self.refuse("a null", self.value("wind", None), "null")
+        self.refuse("a field of the schema before", self.value("temp", 14.0), "no field")
+        self.refuse("a field left out", lambda s: (self.cut(s, "upgrade"), s["upgrade"][12].pop("note")), "comes over")
+        self.refuse("a value out of bounds", self.schemas(lambda t: t.second["fields"]["note"].update(maxLength=3)), "cannot have")
+        self.refuse("an array that is too long", self.schemas(lambda t: t.second["fields"]["recent"].update(maxItems=1)), "cannot have")
+        self.refuse("a number that became an integer", self.schemas(lambda t: t.second["fields"].update(temperature={"type": "integer"}),
+                                                                    self.value("temperature", 14)), "type")
+        no_default = self.schemas(lambda t: t.second["migration"].pop("default"), lambda s: s["upgrade"][12].pop("site"))
+        self.refuse("no value where there must be one", no_default, "no value")
+
+        def without_defaults(t):
+            t.second["migration"].pop("default")
+            t.first["fields"]["note"].pop("default")
+        incomplete = self.schemas(without_defaults, lambda s: s["upgrade"][12].pop("site"))
+        self.accept("no value where one lacked before", incomplete)
+        same = lambda t: (t.second["migration"].update(remove=["percent"]),
+                          t.second["fields"].update(wind=t.first["fields"]["wind"] | {"default": 1.0}))
+        self.accept("a value of a field that may be null", self.schemas(same, lambda s: s["upgrade"][12].update(wind=2.5)))
+        self.accept("which is", self.schemas(same, lambda s: s["observed"][12].pop("wind")))
+        self.refuse("it does not become its default",
+                    self.schemas(same, lambda s: (s["observed"][12].pop("wind"), s["upgrade"][12].update(wind=1.0))), "comes over")
+        self.refuse("a field whose type is another", self.schemas(lambda t: t.second["migration"].update(remove=["percent"])), "type")
+
+    def test_law_after_it(self):
+        self.refuse("a mutation of the schema before", lambda s: s["remark"].update({7: "observe"}), "mutation", "remark")
+        self.refuse("a mutation of the new one before it", lambda s: s["observed"].update({7: "remark"}), "mutation", "observed")
+        self.refuse("a mutation of the new one after a reversal", lambda s: s["observed again"].update({7: "remark"}), "mutation", "observed again")
+        self.refuse("a value in the form before", lambda s: (self.cut(s, "remark"), s["remark"][12].update({"wind": 2.0})), "cannot have", "remark")
+        self.refuse("force before", lambda s: self.force(s["remark"], 0), "force", "remark")
+        self.refuse("force of itself", lambda s: self.force(s["upgrade"], 4), "force")
+        self.refuse("force after a reversal", lambda s: self.force(s["outcome"], 0), "force", "outcome")
+        self.refuse("a sealed object", lambda s: self.before_upgrade(s, seal={0: 15, 9: ["operator", b"", 0, b""]}), "sealed")
+        self.refuse("drift", lambda s: (self.cut(s, "remark"), s["remark"][12].update(temperature=41.0)), "drift", "remark")
+        self.refuse("drift by the upgrade", self.schemas(lambda t: t.second["trust_slope"]["drift"]["temperature"].update({"from": -20.0})), "drift")
+        self.refuse("an effect that is under way", self.schemas(lambda t: t.second["mutations"].pop("signal")), "under way")
+        other = {"from": ["observation"], "effect": {"interface": "a:b/c", "function": "g", "valid_for": "1h"}}
+        self.refuse("another effect that is under way", self.schemas(lambda t: t.second["mutations"].update(signal=other)), "under way")
+
+        def rest(story):
+            self.before_upgrade(story, asleep={0: 10, 10: "rests"})
+            story["awake"] = {0: 11}
+            self.stamp(story["awake"], 7)
+        self.accept("sleep that goes on", rest)
+        no_rest = lambda t: t.second.update(rules=[rule for rule in SECOND["rules"] if rule["name"] != "rests"])
+        self.refuse("sleep by a rule that is gone", self.schemas(no_rest, rest), "sleep", "awake")
+
+    @staticmethod
+    def force(record, seq):
+        record.update({6: seq, "as it is": {6}})
+
+    def before_upgrade(self, story, **records):
+        """What happened before the upgrade, after which the story ends."""
+        self.cut(story, "upgrade")
+        upgrade = story.pop("upgrade")
+        story.update(records, upgrade=upgrade)
+        for tick, record in enumerate([*records.values(), upgrade], 5):
+            self.stamp(record, tick)
+
+    def test_drift_from_where_an_operator_put_it(self):
+        def adjust(story):
+            self.cut(story, "upgrade")
+            story["observed"].update({8: 3, 9: ["operator", b"", 0, b""], 12: {"temp": 45.0, "count": 3}})
+            story["heated"][12]["temp"] = 46.0
+            story["upgrade"][12]["temp"] = 46.0
+            story["upgrade"][12].pop("temperature")
+        keep = lambda t: (t.second["fields"].update(temp=t.second["fields"].pop("temperature")), t.second["migration"].pop("rename"),
+                          t.second["trust_slope"].update(drift=copy.deepcopy(t.first["trust_slope"]["drift"])))
+        self.accept("of the same name and `from`", self.schemas(keep, adjust))
+        other = lambda t: (keep(t), t.second["trust_slope"]["drift"]["temp"].update({"from": 11.0}))
+        self.refuse("of another `from`", self.schemas(other, adjust), "drift")
+
+    def test_slope(self):
+        slope = lambda **keys: (lambda t: t.second["trust_slope"].update(keys))
+        costs = lambda cost: (lambda s: s["heated again"].update({13: cost}))
+        self.accept("what is left of a greater budget", costs(60_000_000))
+        self.refuse("what was spent before", costs(61_000_000), "slope", "heated again")
+        self.refuse("the same slope", self.schemas(slope(budget=100), after="heated again"), "slope", "heated again")
+        self.accept("the same slope, within it", self.schemas(slope(budget=100), costs(40_000_000), "heated again"))
+        self.refuse("another refill", self.schemas(slope(budget=100, refill={"amount": 20, "per": "1h"}), after="heated again"), "slope", "heated again")
+        self.refuse("spent, and not refilled by a reversal", lambda s: s["observed again"].update(
+            {7: "heat", 8: 0, 10: "heats", 12: {"temp": 17.0}, 13: 60_000_000}) or s["observed again"].pop(9), "slope", "observed again")
+        no_slope = lambda t: t.second.pop("trust_slope")
+        self.accept("none", self.schemas(no_slope, costs(999_000_000), "heated again"))
+        begins = lambda t: t.first.update(trust_slope={})
+        self.accept("one that begins", self.schemas(begins, costs(120_000_000), "heated again"))
+        self.refuse("one that begins, and no more", self.schemas(begins, costs(120_000_001), "heated again"), "slope", "heated again")
+
+    def test_slope_of_families(self):
+        hour = 3600 * 10**9
+
+        def with_child(story, allotment=None):
+            schema, upgrade = forge.sha256(story["seed"][37]), story.pop("upgrade")
+            spawn = story["spawn"] = self.child(story, schema, allotment)
+            story["child"] = copy.deepcopy(story["genesis"]) | {1: CHILD, 4: spawn[4], 5: spawn[5], 17: schema, 19: ["tank", SPAWNED], 22: 1}
+            story["child"].pop(41)
+            if allotment:
+                story["child"][20] = allotment
+            self.stamp(upgrade, spawn[4] + 1)
+            story["upgrade"] = upgrade
+        part = [30_000_000, 30_000_000, 2_000_000, hour]
+        slope = lambda **keys: (lambda t: t.second["trust_slope"].update(keys))
+        self.accept("a living child", self.schemas(lambda t: None, lambda s: with_child(s, part)))
+        self.refuse("a budget below a child's", self.schemas(slope(budget=29), lambda s: with_child(s, part)), "than there is")
+        self.refuse("a refill below a child's", self.schemas(slope(refill={"amount": 1, "per": "1h"}), lambda s: with_child(s, part)), "than there is")
+        self.refuse("another period", self.schemas(slope(refill={"amount": 10, "per": "2h"}), lambda s: with_child(s, part)), "period")
+        self.accept("none", self.schemas(lambda t: t.second.pop("trust_slope"), lambda s: with_child(s, part)))
+        begins = lambda t: t.first.update(trust_slope={})
+        self.refuse("a slope that begins", self.schemas(begins, lambda s: with_child(s, part)), "begins")
+        self.accept("a slope that begins, and a child without a part", self.schemas(begins, with_child))
+
+    def test_reversals(self):
+        value = lambda name, value: self.value(name, value, "revert")
+        self.refuse("a value of now", value("temp", 14.0), "comes over", "revert")
+        self.refuse("a value of then", value("note", "none"), "comes over", "revert")
+        self.refuse("a number for an integer", value("count", 4), "comes over", "revert")
+        self.refuse("a value that was given up", value("percent", 0.0), "comes over", "revert")
+        self.refuse("a field of then left out", lambda s: (self.cut(s, "revert"), s["revert"][12].pop("wind")), "comes over", "revert")
+        self.refuse("a field that is gone", value("site", "north"), "no field", "revert")
+        self.refuse("out of bounds", value("temp", 61.0), "cannot have", "revert")
+        nullable = lambda t: t.second["fields"]["note"].update(nullable=True)
+
+        def silent(story):
+            story["remark"][12]["note"] = None
+        self.accept("a value of then, where there is none", self.schemas(nullable, lambda s: (silent(s), s["revert"][12].update(note="none")), "revert"))
+        self.refuse("no value, where there was one", self.schemas(nullable, lambda s: (silent(s), s["revert"][12].pop("note")), "revert"), "comes over", "revert")
+        both = lambda t: (nullable(t), t.first["fields"]["note"].update(nullable=True))
+        self.accept("none, where there may be none", self.schemas(both, lambda s: (silent(s), s["revert"][12].pop("note")), "revert"))
+        longer = lambda t: t.second["fields"]["note"].update(maxLength=20)
+
+        def remark(story, note):
+            story["remark"][12]["note"], story["revert"][12]["note"] = "more than eight", note
+        self.accept("a value of now that does not fit", self.schemas(longer, lambda s: remark(s, "none"), "revert"))
+        self.refuse("it is not taken over", self.schemas(longer, lambda s: remark(s, "more tha"), "revert"), "comes over", "revert")
+        pattern = lambda t: t.first["fields"]["note"].update(pattern="^[a-z]+$")
+        for note in ("warm", "none"):
+            self.accept("a pattern is not checked", self.schemas(pattern, lambda s: s["revert"][12].update(note=note), "revert"))
+        self.refuse("what is neither", self.schemas(pattern, lambda s: s["revert"][12].update(note="cold"), "revert"), "comes over", "revert")
+        self.refuse("another schema", lambda s: s["revert"].update({17: s["upgrade"][17]}), "comes back", "revert")
+        self.refuse("another behaviour", lambda s: s["revert"].update({41: s["behaviour"][41]}), "comes back", "revert")
+        self.refuse("no schema", lambda s: (self.cut(s, "revert"), [s["revert"].pop(key) for key in (12, 17, 42)]), "comes back", "revert")
+        self.refuse("a record that is no upgrade", lambda s: s["revert"].update({27: 3}), "reverts", "revert")
+        self.refuse("nothing", lambda s: s["revert"].update({27: 0}), "reverts", "revert")
+
+        def again(story):
+            self.cut(story, "revert")
+            story["again"] = copy.deepcopy(story["revert"])
+            story["again"].update({9: ["operator", b"", 3, b""]})
+            self.stamp(story["again"], 20)
+        self.refuse("twice", again, "reverts", "again")
+        self.refuse("a reversal", lambda s: (again(s), s["again"].update({27: 7})), "reverts", "again")
+
+        def of_behaviour(story, of, back):
+            story["again"] = {0: 22, 9: ["operator", b"", 4, b""], 27: of, 41: back}
+            self.stamp(story["again"], 20)
+        self.accept("of the behaviour", lambda s: of_behaviour(s, 10, s["genesis"][41]))
+        self.refuse("of the behaviour, to itself", lambda s: of_behaviour(s, 10, s["behaviour"][41]), "comes back", "again")
+        self.refuse("of an upgrade before the last", lambda s: of_behaviour(s, 4, s["genesis"][41]), "reverts", "again")
+
+    def test_signatures(self):
+        last = forge.sha256(b"last")
+        for name, instead in {"another schema": {17: last}, "no schema": {17: None}, "another behaviour": {41: [last, last]},
+                              "no behaviour": {41: None}, "a reversal": {27: 4}}.items():
+            self.refuse(name, lambda s: s["upgrade"].update({"signed as": instead}), "signature")
+        self.refuse("an upgrade", lambda s: s["revert"].update({"signed as": {27: None}}), "signature", "revert")
+        self.refuse("the schema that goes", lambda s: s["revert"].update({"signed as": {17: s["upgrade"][17]}}), "signature", "revert")
+        self.refuse("stranger", lambda s: s["upgrade"].update(signer=forge.STRANGER), "operator")
+        self.refuse("counter", lambda s: s["revert"].update({9: ["operator", b"", 1, b""]}), "counter", "revert")
+        self.refuse("with a schema", lambda s: s["behaviour"].update({"signed as": {17: last}}), "signature", "behaviour")
+
+    def test_malformed_schemas(self):
+        schema = lambda **keys: abide_verify.Schema(forge.encode(SECOND | keys))
+        self.assertEqual(schema().versions, ["1.0.0"])
+        for migration in ({"from": None}, {"from": "1.0.0"}, {"remove": [1]}, {"rename": {"a": 1}}, {"rename": {"a": "b"}}, {"set": {"b": "1"}},
+                          {"default": {"b": 1}}, {"default": {"wait": "90s"}}):
+            with self.subTest(migration):
+                self.assertRaises(abide_verify.Problem, schema, migration={"from": ["1.0.0"]} | migration)
+        self.assertRaises(abide_verify.Problem, schema, migration={})
+        for keys in ({"name": 1}, {"version": None}, {"fields": {"a": 1}}, {"trust_slope": {"refill": {"amount": 1, "per": "0s"}}}):
+            with self.subTest(keys):
+                self.assertRaises(abide_verify.Problem, schema, **keys)
+
+    def test_bounds(self):
+        for kind, good, bad in (
+                ({"type": "integer", "multipleOf": 3}, (0, -6), (1, 3.0)), ({"type": "number", "multipleOf": 0.1}, (0.3, -1.2), (0.35,)),
+                ({"type": "string", "minLength": 1, "maxLength": 2}, ("\u00e9\u00e9",), ("", "abc")),
+                ({"type": "string", "format": "byte", "maxLength": 2}, (b"",), (b"abc",)),
+                ({"type": "array", "items": {"type": "boolean"}, "minItems": 1, "maxItems": 2}, ([True],), ([], [True] * 3)),
+                ({"type": "object", "additionalProperties": {"type": "boolean"}, "maxProperties": 1}, ({"a": True},), ({"a": True, "b": True},)),
+                ({"type": "object", "properties": {"a": {"type": "boolean"}, "b": {"type": "boolean"}}, "required": ["a"]},
+                 ({"a": True},), ({}, {"b": True}))):
+            for value in good:
+                self.assertTrue(abide_verify.fits(value, kind), (value, kind))
+            for value in bad:
+                self.assertFalse(abide_verify.fits(value, kind), (value, kind))
+
+    def test_values_as_data(self):
+        for kind, data, value in (
+                ({"type": "number"}, 3, 3.0), ({"type": "string", "format": "duration"}, "-1h30m", -5400 * 10**9),
+                ({"type": "string", "format": "byte"}, "YWI=", b"ab"),
+                ({"type": "string", "format": "date-time"}, "1970-01-01T00:00:01.5Z", 1_500_000_000),
+                ({"type": "array", "items": {"type": "string", "format": "duration"}}, ["0s"], [0]),
+                ({"type": "object", "additionalProperties": {"type": "number"}}, {"a": 1}, {"a": 1.0}),
+                ({"type": "object", "properties": {"a": {"type": "number"}}}, {"a": 1}, {"a": 1.0})):
+            with self.subTest(data):
+                self.assertEqual(abide_verify.value_of(data, kind), value)
+                self.assertEqual(type(abide_verify.value_of(data, kind)), type(value))
+                self.assertEqual(abide_verify.data_of(value, kind), data)
+        properties = {"a": {"type": "integer"}, "b": {"type": "integer", "default": 2}, "c": {"type": "integer", "nullable": True}}
+        self.assertEqual(abide_verify.value_of({"a": 1}, {"type": "object", "properties": properties}), {"a": 1, "b": 2, "c": None})
+        for form, data in (("duration", "90s"), ("duration", "1h0m"), ("date-time", "1970-13-01T00:00:00Z"), ("date-time", "now"),
+                           ("date-time", "2500-01-01T00:00:00Z"), ("byte", "?")):
+            self.assertRaises(abide_verify.Problem, abide_verify.value_of, data, {"type": "string", "format": form})
 
 
 if __name__ == "__main__":
