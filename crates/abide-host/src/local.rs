@@ -1,10 +1,12 @@
 //! The local API: a socket in the data folder, over which the command line asks things of a running host.
 //!
 //! One request and one answer a connection, each a line of JSON. A request is `{"op": …}` with `op` one of `status`,
-//! `observe`, `mutate`, `release`, `seal`, `upgrade`, `reset-clock`; the answer to all but `status` and `reset-clock` comes after
-//! the flush of the tick that took it, that to `reset-clock` after the flush of its own commit. The same requests are answered
-//! by [`fn@ask`] when no host runs.
+//! `observe`, `mutate`, `release`, `seal`, `upgrade`, `revert`, `reset-clock`; the answer to all but `status` and `reset-clock` comes after
+//! the flush of the tick that took it, that to `reset-clock` after the flush of its own commit. `{"op": "all", "requests": […]}`
+//! asks for several things, and is answered by `{"answers": […]}`, one for each. The same requests are answered by [`fn@ask`] when no
+//! host runs.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
@@ -53,7 +55,39 @@ pub struct Call {
 pub struct Server {
     path: PathBuf,
     calls: Receiver<Call>,
-    waiting: Vec<(u64, SyncSender<Json>)>,
+    /// By the tickets that they wait for: the call, and which of its answers it is.
+    waiting: BTreeMap<u64, (u64, usize)>,
+    /// By their numbers, calls that wait.
+    open: BTreeMap<u64, Open>,
+    taken: u64,
+}
+
+/// A call that waits for verdicts.
+#[derive(Debug)]
+struct Open {
+    answers: Vec<Json>,
+    missing: usize,
+    /// Whether it asked for several things at once.
+    batch: bool,
+    answer: SyncSender<Json>,
+}
+
+impl Open {
+    /// Answers, if nothing is missing. Whether it did.
+    fn is_answered(&mut self) -> bool {
+        if self.missing > 0 {
+            return false;
+        }
+        let answers = std::mem::take(&mut self.answers);
+        let answer = if self.batch {
+            json!({ "answers": answers })
+        } else {
+            answers.into_iter().next().unwrap_or_default()
+        };
+        // Whoever asked may have gone; the records stand all the same.
+        let _ = self.answer.send(answer);
+        true
+    }
 }
 
 /// Why the local API cannot be used.
@@ -100,7 +134,7 @@ impl Server {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(at("protect"))?;
         let (sender, calls) = channel();
         thread::spawn(move || accept(&listener, &sender));
-        Ok(Self { path, calls, waiting: Vec::new() })
+        Ok(Self { path, calls, waiting: BTreeMap::new(), open: BTreeMap::new(), taken: 0 })
     }
 
     /// Puts the requests that came in into the inboxes; those that need no tick are answered at once.
@@ -123,19 +157,40 @@ impl Server {
             return;
         }
         for (ticket, verdict) in verdicts {
-            if let Some(found) = self.waiting.iter().position(|(waiting, _)| waiting == ticket) {
-                let (_, answer) = self.waiting.swap_remove(found);
-                // Whoever asked may have gone; the record stands all the same.
-                let _ = answer.send(verdict_json(verdict));
+            let Some((number, index)) = self.waiting.remove(ticket) else { continue };
+            let Some(open) = self.open.get_mut(&number) else { continue };
+            if let Some(answer) = open.answers.get_mut(index) {
+                *answer = verdict_json(verdict);
+            }
+            open.missing -= 1;
+            if open.is_answered() {
+                self.open.remove(&number);
             }
         }
     }
 
     fn take_one(&mut self, host: &mut Host, call: Call) {
-        match submit(host, &call.body) {
-            Ok(Submitted::Waits(ticket)) => self.waiting.push((ticket, call.answer)),
-            Ok(Submitted::Answered(answer)) => drop(call.answer.send(answer)),
-            Err(error) => drop(call.answer.send(json!({ "error": error.to_string() }))),
+        let batch = call.body.get("op").and_then(Json::as_str) == Some("all");
+        let requests = match call.body.get("requests").and_then(Json::as_array) {
+            Some(requests) if batch => requests.as_slice(),
+            _ => std::slice::from_ref(&call.body),
+        };
+        self.taken += 1;
+        let mut open =
+            Open { answers: Vec::with_capacity(requests.len()), missing: 0, batch, answer: call.answer };
+        for (index, request) in requests.iter().enumerate() {
+            open.answers.push(match submit(host, request) {
+                Ok(Submitted::Waits(ticket)) => {
+                    self.waiting.insert(ticket, (self.taken, index));
+                    open.missing += 1;
+                    Json::Null
+                }
+                Ok(Submitted::Answered(answer)) => answer,
+                Err(error) => json!({ "error": error.to_string() }),
+            });
+        }
+        if !open.is_answered() {
+            self.open.insert(self.taken, open);
         }
     }
 }
@@ -158,29 +213,50 @@ pub fn ask(
     wall_clock: Timestamp,
     compiler: Arc<Compiler>,
 ) -> Result<Json, LocalError> {
-    if let Some(stream) = connect(folder) {
-        return ask_running(stream, folder, body);
+    let answers = ask_all(folder, keys, std::slice::from_ref(body), wall_clock, compiler)?;
+    answers.into_iter().next().unwrap_or_else(|| Err(LocalError::Answer("none".to_owned())))
+}
+
+/// As [`ask`], for several requests: a host that is opened for them takes them in one tick.
+///
+/// # Errors
+/// When the store cannot be used; of each request, when it is refused.
+pub fn ask_all(
+    folder: &Path,
+    keys: &Keys,
+    bodies: &[Json],
+    wall_clock: Timestamp,
+    compiler: Arc<Compiler>,
+) -> Result<Vec<Result<Json, LocalError>>, LocalError> {
+    if connect(folder).is_some() {
+        return ask_running(folder, bodies);
     }
     let replayed = crate::host::is_replayed(folder)?;
     let mut host = Host::open_folder(folder, keys, replayed, wall_clock)?;
     host.set_compiler(compiler);
-    let ticket = match submit(&mut host, body).map_err(|error| LocalError::Refused(error.to_string()))? {
-        Submitted::Waits(ticket) => ticket,
-        Submitted::Answered(answer) => return Ok(answer),
+    let submitted: Vec<_> = bodies.iter().map(|body| submit(&mut host, body)).collect();
+    let mut verdicts = BTreeMap::new();
+    if submitted.iter().any(|one| matches!(one, Ok(Submitted::Waits(_)))) {
+        // A replayed clock belongs to its sources: a request between two runs goes just after what was last recorded.
+        let time = if replayed { host.time().saturating_add(Span::from_millis(1)) } else { wall_clock };
+        verdicts.extend(host.tick(time)?.verdicts);
+        host.finish()?;
+    }
+    let answer = |submitted: Result<Submitted, HostError>| match submitted {
+        Ok(Submitted::Waits(ticket)) => {
+            let verdict = verdicts.get(&ticket).map(verdict_json);
+            verdict.ok_or_else(|| LocalError::Answer("no verdict".to_owned()))
+        }
+        Ok(Submitted::Answered(answer)) => checked(answer),
+        Err(error) => Err(LocalError::Refused(error.to_string())),
     };
-    // A replayed clock belongs to its sources: a request between two runs goes just after what was last recorded.
-    let time = if replayed { host.time().saturating_add(Span::from_millis(1)) } else { wall_clock };
-    let ticked = host.tick(time)?;
-    host.finish()?;
-    let verdict =
-        ticked.verdicts.iter().find(|(t, _)| *t == ticket).map(|(_, verdict)| verdict_json(verdict));
-    verdict.ok_or_else(|| LocalError::Answer("no verdict".to_owned()))
+    Ok(submitted.into_iter().map(answer).collect())
 }
 
 /// The status of the host that runs on a data folder; `None` when none does.
 #[must_use]
 pub fn status(folder: &Path) -> Option<Json> {
-    ask_running(connect(folder)?, folder, &json!({ "op": "status" })).ok()
+    exchange(connect(folder)?, folder, &json!({ "op": "status" })).ok()
 }
 
 /// What became of a request.
@@ -333,12 +409,42 @@ fn connect(folder: &Path) -> Option<UnixStream> {
     short_path(folder, |short| UnixStream::connect(short)).ok()
 }
 
-fn ask_running(mut stream: UnixStream, folder: &Path, body: &Json) -> Result<Json, LocalError> {
+/// Asks a running host, of several requests as many at a time as go into a line.
+fn ask_running(folder: &Path, bodies: &[Json]) -> Result<Vec<Result<Json, LocalError>>, LocalError> {
+    let gone = || LocalError::Answer("the host has stopped; ask again".to_owned());
+    if let [body] = bodies {
+        return Ok(vec![exchange(connect(folder).ok_or_else(gone)?, folder, body)]);
+    }
+    let mut answers = Vec::with_capacity(bodies.len());
+    let mut rest = bodies;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|body| {
+            bytes += body.to_string().len() as u64 + 1;
+            bytes < REQUEST_BYTES_MAX / 2
+        });
+        let (now, later) = rest.split_at(fits.count().max(1));
+        let all =
+            exchange(connect(folder).ok_or_else(gone)?, folder, &json!({ "op": "all", "requests": now }))?;
+        match all.get("answers").and_then(Json::as_array) {
+            Some(told) if told.len() == now.len() => answers.extend(told.iter().cloned().map(checked)),
+            _ => return Err(LocalError::Answer(all.to_string())),
+        }
+        rest = later;
+    }
+    Ok(answers)
+}
+
+fn exchange(mut stream: UnixStream, folder: &Path, body: &Json) -> Result<Json, LocalError> {
     let at = |operation| move |source| LocalError::Socket { operation, path: folder.join(SOCKET), source };
     stream.write_all(format!("{body}\n").as_bytes()).map_err(at("write to"))?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).map_err(at("read from"))?;
-    let answer: Json = serde_json::from_str(&line).map_err(|_| LocalError::Answer(line))?;
+    checked(serde_json::from_str(&line).map_err(|_| LocalError::Answer(line))?)
+}
+
+/// An answer that is no refusal.
+fn checked(answer: Json) -> Result<Json, LocalError> {
     match answer.get("error").and_then(Json::as_str) {
         Some(error) => Err(LocalError::Refused(error.to_owned())),
         None => Ok(answer),

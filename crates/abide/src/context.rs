@@ -7,7 +7,7 @@ use std::sync::Arc;
 use abide_host::behaviour::Compiler;
 use abide_host::clock::wall_clock;
 use abide_host::keys::Keys;
-use abide_host::local;
+use abide_host::local::{self, LocalError};
 use abide_host::view::View;
 use clap::Args;
 use serde_json::Value as Json;
@@ -105,6 +105,15 @@ impl Context {
     /// Asks the host of the store for something; its answer.
     pub(crate) fn ask(&self, keys: &Keys, body: &Json) -> Result<Json, CommandError> {
         Ok(local::ask(&self.folder()?, keys, body, wall_clock(), self.compiler())?)
+    }
+
+    /// Asks the host of the store for several things; its answers.
+    pub(crate) fn ask_all(
+        &self,
+        keys: &Keys,
+        bodies: &[Json],
+    ) -> Result<Vec<Result<Json, LocalError>>, CommandError> {
+        Ok(local::ask_all(&self.folder()?, keys, bodies, wall_clock(), self.compiler())?)
     }
 }
 

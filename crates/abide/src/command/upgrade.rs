@@ -20,7 +20,7 @@ use abide_host::transitions::Transitions;
 use abide_host::upgrade::Plan;
 use abide_host::view::View;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::{ask, schema};
 use crate::context::Context;
@@ -112,9 +112,11 @@ impl Upgrade {
         }
         let keys = context.keys()?;
         keep(&view, &asked)?;
+        let bodies = asked.iter().map(|one| request(&keys, one)).collect::<Result<Vec<_>, _>>()?;
+        let answers = context.ask_all(&keys, &bodies)?;
         let mut answer = Answer::Yes;
-        for one in &asked {
-            if ask_for(context, &keys, one)? == Answer::No {
+        for (one, told) in asked.iter().zip(answers) {
+            if ask::tell(context, &one.object.id, told?)? == Answer::No {
                 answer = Answer::No;
             }
         }
@@ -287,10 +289,9 @@ fn keep(view: &View, asked: &[Asked<'_>]) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn ask_for(context: &mut Context, keys: &Keys, asked: &Asked<'_>) -> Result<Answer, CommandError> {
-    let view = context.view()?;
+/// What is asked of the host for an object, signed.
+fn request(keys: &Keys, asked: &Asked<'_>) -> Result<Json, CommandError> {
     let Asked { object, act, .. } = asked;
-    let object = ask::object(&view, &object.id)?;
     let counter = keys.next_counter(object);
     let signature = keys.sign_as_operator(&act.signed_bytes(object.genesis, counter), counter)?;
     let (schema, behaviour) = match act {
@@ -300,13 +301,11 @@ fn ask_for(context: &mut Context, keys: &Keys, asked: &Asked<'_>) -> Result<Answ
         }
         _ => (None, None),
     };
-    let body = json!({
+    Ok(json!({
         "op": act.name(),
         "object": &*object.id,
         "schema": schema,
         "behaviour": behaviour.map(behaviour_json),
         "signature": signature_json(&signature),
-    });
-    let answer = context.ask(keys, &body)?;
-    ask::tell(context, &object.id, answer)
+    }))
 }
