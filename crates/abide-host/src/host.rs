@@ -1,11 +1,11 @@
 //! A host: its engine, its log, and what stands between them. One tick at a time, whoever drives the clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use abide_core::admission::OperatorAct;
+use abide_core::admission::{OperatorAct, OperatorRequest};
 use abide_core::clock::Clock;
 use abide_core::cycle::{Input, Verdict};
 use abide_core::engine::{Arrival, BeginError, Beginning, Engine, FoldError};
@@ -30,6 +30,11 @@ use crate::transitions::Transitions;
 
 /// Records after which a snapshot is written, so that a start has at most this many to fold.
 const SNAPSHOT_EVERY_RECORDS: usize = 250_000;
+/// Most bytes that the records of upgrades in one tick may take: a quarter of what a commit may have. Each of them holds a whole
+/// memory.
+const UPGRADE_BYTES_MAX: u64 = 1 << 28;
+/// Most bytes of such a record beside the memory.
+const UPGRADE_HEAD_BYTES_MAX: u64 = 1 << 12;
 
 /// Why a host cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +171,10 @@ pub struct Host {
     flusher: Option<Flusher>,
     log: Log,
     inbox: Vec<Arrival>,
+    /// Upgrades for which the next tick has no room: they are in the ticks after it.
+    held: VecDeque<Arrival>,
+    /// Most bytes that the records of the upgrades in the inbox may take.
+    upgrade_bytes: u64,
     /// How much waits in each inbox, by the number of the object.
     waiting: Vec<u32>,
     tickets: u64,
@@ -278,6 +287,8 @@ impl Host {
             frame,
             log,
             inbox: Vec::new(),
+            held: VecDeque::new(),
+            upgrade_bytes: 0,
             waiting: Vec::new(),
             tickets: 0,
             unsnapped,
@@ -425,7 +436,8 @@ impl Host {
         self.submit(number, Input::Ask(request))
     }
 
-    /// Puts something in an object's inbox; the ticket finds its verdict.
+    /// Puts something in an object's inbox; the ticket finds its verdict. That comes with the next tick; of an upgrade, which
+    /// has the whole memory in its record, with a later one where so many are asked for that they would not go into a commit.
     ///
     /// # Errors
     /// When the inbox is full.
@@ -446,8 +458,37 @@ impl Host {
             }
         }
         self.tickets += 1;
-        self.inbox.push(Arrival { object, input, ticket: self.tickets });
+        let arrival = Arrival { object, input, ticket: self.tickets };
+        if self.record_bytes_max(&arrival) > 0 {
+            self.held.push_back(arrival);
+            self.take_held();
+        } else {
+            self.inbox.push(arrival);
+        }
         Ok(self.tickets)
+    }
+
+    /// Moves upgrades to the inbox, as many as the next tick has room for; one at least.
+    fn take_held(&mut self) {
+        while let Some(arrival) = self.held.front() {
+            let bytes = self.upgrade_bytes.saturating_add(self.record_bytes_max(arrival));
+            if self.upgrade_bytes > 0 && bytes > UPGRADE_BYTES_MAX {
+                return;
+            }
+            self.upgrade_bytes = bytes;
+            self.inbox.extend(self.held.pop_front());
+        }
+    }
+
+    /// Most bytes of the record that an upgrade of the schema makes; 0 of anything else.
+    fn record_bytes_max(&self, arrival: &Arrival) -> u64 {
+        let Input::Operate(OperatorRequest { act, .. }) = &arrival.input else { return 0 };
+        let schema = match act {
+            OperatorAct::Schema(transition, _) => Some(transition.to()),
+            OperatorAct::Revert { schema: Some(schema), .. } => self.engine.schemas().get(schema),
+            _ => None,
+        };
+        schema.map_or(0, |schema| schema.memory.size_max().saturating_add(UPGRADE_HEAD_BYTES_MAX))
     }
 
     /// The act that puts a schema and a behaviour in force for an object. What the object itself has against it is for admission
@@ -487,6 +528,7 @@ impl Host {
     /// Whether anything waits for the next tick.
     #[must_use]
     pub fn has_input(&self) -> bool {
+        // What is held is only so while something is in the inbox.
         !self.inbox.is_empty()
     }
 
@@ -603,6 +645,8 @@ impl Host {
             &*self.behaviours,
             &mut self.frame,
         );
+        self.upgrade_bytes = 0;
+        self.take_held();
         let effects =
             self.frame.effects.iter().filter_map(|(object, seq)| self.effect(*object, *seq)).collect();
         let log = self

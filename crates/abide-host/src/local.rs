@@ -217,7 +217,7 @@ pub fn ask(
     answers.into_iter().next().unwrap_or_else(|| Err(LocalError::Answer("none".to_owned())))
 }
 
-/// As [`ask`], for several requests: a host that is opened for them takes them in one tick.
+/// As [`ask`], for several requests: a host that is opened for them takes them in one tick, or as many as [`Host::submit`] says.
 ///
 /// # Errors
 /// When the store cannot be used; of each request, when it is refused.
@@ -237,9 +237,11 @@ pub fn ask_all(
     let submitted: Vec<_> = bodies.iter().map(|body| submit(&mut host, body)).collect();
     let mut verdicts = BTreeMap::new();
     if submitted.iter().any(|one| matches!(one, Ok(Submitted::Waits(_)))) {
-        // A replayed clock belongs to its sources: a request between two runs goes just after what was last recorded.
-        let time = if replayed { host.time().saturating_add(Span::from_millis(1)) } else { wall_clock };
-        verdicts.extend(host.tick(time)?.verdicts);
+        while host.has_input() {
+            // A replayed clock belongs to its sources: a request between two runs goes just after what was last recorded.
+            let time = if replayed { host.time().saturating_add(Span::from_millis(1)) } else { wall_clock };
+            verdicts.extend(host.tick(time)?.verdicts);
+        }
         host.finish()?;
     }
     let answer = |submitted: Result<Submitted, HostError>| match submitted {
