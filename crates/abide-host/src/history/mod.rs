@@ -13,6 +13,7 @@ use std::sync::Arc;
 use abide_core::guest::Guest;
 use abide_core::object::Object;
 use abide_core::record::{Event, Record};
+use abide_core::schema::Schema;
 use abide_core::time::Timestamp;
 use serde_json::{Value as Json, json};
 
@@ -42,6 +43,8 @@ pub struct Replayed {
     pub executed: Option<u64>,
     /// The object as it stood then, as `show` has it.
     pub state: Json,
+    /// The schema that was in force then; `None` where there is no object.
+    pub schema: Option<Arc<Schema>>,
     /// Whether that is how the object stands now; `None` when the fold ended before its last record.
     pub live_equal: Option<bool>,
     /// What is wrong, in the order of the lineage.
@@ -244,7 +247,8 @@ impl Replay<'_> {
         let Some(mut object) = object else {
             let state = Json::Null;
             let executed = execute.map(|executor| executor.records());
-            return Ok(Replayed { records: folded, executed, state, live_equal: None, problems });
+            let (schema, live_equal) = (None, None);
+            return Ok(Replayed { records: folded, executed, state, schema, live_equal, problems });
         };
         let is_whole = folded == live.length;
         let mut live_equal = None;
@@ -268,7 +272,8 @@ impl Replay<'_> {
             Some(At::Seq(_)) => object.changed_at,
         };
         let executed = execute.map(|executor| executor.records());
-        Ok(Replayed { records: folded, executed, state: object_json(&object, now), live_equal, problems })
+        let (state, schema) = (object_json(&object, now), Some(object.schema));
+        Ok(Replayed { records: folded, executed, state, schema, live_equal, problems })
     }
 }
 

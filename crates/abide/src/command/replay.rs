@@ -65,9 +65,9 @@ impl Replay {
             (Answer::Yes, None) => out.good(format_args!("{records} fold")),
         };
         out.line(verdict)?;
-        if self.at.is_some() && replayed.state.is_object() {
+        if let (Some(_), Some(schema)) = (self.at, &replayed.schema) {
             out.line("")?;
-            show::tell(out, &object.schema, &replayed.state)?;
+            show::tell(out, schema, &replayed.state)?;
         }
         Ok(answer)
     }
