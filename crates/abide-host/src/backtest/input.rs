@@ -10,9 +10,7 @@ use abide_core::object::Object;
 use abide_core::policy::{Operator, Policy};
 use abide_core::record::{Caller, Code, Denied, Event, Genesis, Mutated, Outcome, Signature};
 use abide_core::schema::{MutationIx, Schema};
-use abide_core::state::State;
 use abide_core::time::Timestamp;
-use abide_core::transition::Transition;
 use abide_core::value::Value;
 use nkeys::{KeyPair, KeyPairType};
 use sha2::{Digest as _, Sha256};
@@ -47,28 +45,13 @@ pub(super) struct Translator<'a> {
 }
 
 impl Translator<'_> {
-    /// The first values: as the new schema takes over from the recorded one, or as far as it has fields of the same name.
-    pub(super) fn first_values(
-        &mut self,
-        genesis: &Genesis,
-        transition: Option<&Transition>,
-        at: Timestamp,
-    ) -> Vec<(Slot, Value)> {
-        if let Some(transition) = transition {
-            let before = State::new(&self.from, genesis, at).memory;
-            let mut values = Vec::new();
-            for (slot, value) in (0..).map(Slot).zip(transition.values(&before, at)) {
-                match value {
-                    Ok(Value::Null) => {}
-                    Ok(value) => values.push((slot, value)),
-                    // What it is computed of may have had no value yet.
-                    Err(reason) => {
-                        self.remarks.insert(format!("a first value is left out: {}", reason.message));
-                    }
-                }
-            }
-            return values;
-        }
+    /// The first values as far as the schema has fields of the same names.
+    pub(super) fn values_by_name(&mut self, genesis: &Genesis) -> Vec<(Slot, Value)> {
+        self.remarks.insert(format!(
+            "schema `{}` {} does not take over from what was in force: the object begins with the values of fields that have the \
+             same names",
+            self.to.name, self.to.version
+        ));
         let mut values = Vec::new();
         for (slot, value) in &genesis.values {
             let Some(field) = self.from.memory.get(*slot) else { continue };

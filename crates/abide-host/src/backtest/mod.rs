@@ -6,6 +6,7 @@
 //! as it did then, any other is simulated.
 
 mod decision;
+mod first;
 mod input;
 mod run;
 mod ticks;

@@ -14,9 +14,9 @@ use abide_core::record::decode::decode;
 use abide_core::record::{Counted, Event, Genesis, Hash, Mutated, Outcome, OutcomeStatus, Record};
 use abide_core::slope::Allotment;
 use abide_core::time::Timestamp;
-use abide_core::transition::Transition;
 
 use super::decision::{Decision, compare};
+use super::first::{first_memory, given};
 use super::input::{Fed, Translator, feed, with_stand_ins};
 use super::{BacktestError, Backtested, Counts, Rules, TURNS_MAX, Ticks};
 use crate::history::{fold, known_schemas};
@@ -158,8 +158,8 @@ impl<'a> Run<'a> {
             sources: BTreeMap::new(),
             remarks: BTreeSet::new(),
         };
-        let transition = Transition::new(from, schema).ok();
-        let values = translator.first_values(genesis, transition.as_ref(), at);
+        let memory = first_memory(view, live, (from, genesis, at), schema, &mut translator.remarks)?;
+        let values = memory.map_or_else(|| translator.values_by_name(genesis), given);
         check_first_values(schema, &values, at).map_err(|reason| refuse(reason.message.to_string()))?;
         let policy = with_stand_ins(genesis.policy.clone());
         let genesis =
