@@ -98,9 +98,7 @@ fn take_changes(watch: &Watch, run: &mut Run<'_>, host: &mut Host) -> Result<(),
             host.behaviours().adopt(image).map_err(HostError::from)?;
         }
         let Forced { asked, refused } = put_in_force(host, run.application, &component, &files, run.keys)?;
-        for (object, why) in refused {
-            (run.progress)(Progress::Note(format!("`{object}` goes on as it is: {why}")));
-        }
+        run.tell_refused(refused);
         if asked > 0 {
             let Files { schema, image } = &files;
             let version = format!("schema `{}` {}", schema.name, schema.version);

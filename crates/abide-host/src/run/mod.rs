@@ -87,7 +87,7 @@ pub enum RunError {
     #[error(
         "object `{object}` runs under schema {had}, and the manifest gives it {has}: a changed schema takes force by an \
          operator's signature; run `abide upgrade --all --schema FILE` for it (`--plan` shows first what it changes), or \
-         `abide run --dev`"
+         `abide run --dev`, or give the manifest the schema in force"
     )]
     SchemaChanged {
         /// Which.
@@ -97,12 +97,6 @@ pub enum RunError {
         /// Name, version and digest in the manifest.
         has: String,
     },
-    /// The manifest's schema or component cannot take force for objects: which, and what is in its way.
-    #[error(
-        "the manifest's schemas cannot take force: {}",
-        .0.iter().map(|(object, why)| format!("`{object}`: {why}")).collect::<Vec<_>>().join("; ")
-    )]
-    Refused(Vec<(Arc<str>, String)>),
 }
 
 /// What a run tells while it goes on.
@@ -256,28 +250,37 @@ impl Run<'_> {
         Ok(Ran { host, ticks, late_ticks, problems, finished: true })
     }
 
-    fn open(&self, replayed: bool, start: Timestamp) -> Result<Host, RunError> {
+    fn open(&mut self, replayed: bool, start: Timestamp) -> Result<Host, RunError> {
         let disk: Arc<dyn Disk> = Arc::new(FileDisk::new(&self.folder));
         let images = Images::read(self.application, &self.compiler).map_err(RunError::Behaviours)?;
         let mut host = Host::open(disk, self.keys, replayed, start)?;
         host.set_compiler(Arc::clone(&self.compiler));
-        begin_application(&mut host, self.application, &images, self.keys, self.dev)?;
+        let refused = begin_application(&mut host, self.application, &images, self.keys, self.dev)?;
+        self.tell_refused(refused);
         Ok(host)
+    }
+
+    /// Tells what objects refuse.
+    fn tell_refused(&mut self, refused: Vec<Refused>) {
+        for Refused { object, why } in refused {
+            (self.progress)(Progress::Note(format!("`{object}` goes on as it is: {why}")));
+        }
     }
 }
 
 /// Begins the objects of an application that do not exist yet, and gives the others their policy where it has changed; with
-/// `upgrades` also their schema and behaviour, by the operator's signature.
+/// `upgrades` also their schema and behaviour, by the operator's signature: the answer is which objects refuse that. They go on as
+/// they are.
 ///
 /// # Errors
-/// When an object cannot begin, or exists under another schema or behaviour that may or can not change; then nothing is.
+/// When an object cannot begin, or exists under another schema or behaviour and that may not change; then nothing is.
 pub fn begin_application(
     host: &mut Host,
     application: &Application,
     images: &Images,
     keys: &Keys,
     upgrades: bool,
-) -> Result<(), RunError> {
+) -> Result<Vec<Refused>, RunError> {
     let mut beginnings = Vec::new();
     let mut policies = Vec::new();
     let mut changed = Vec::new();
@@ -298,7 +301,8 @@ pub fn begin_application(
                     if *object.policy != policy {
                         policies.push((object.number, policy.clone()));
                     }
-                    if object.schema != component.schema || object.behaviour != behaviour {
+                    let differs = object.schema != component.schema || object.behaviour != behaviour;
+                    if differs && !object.state.status.is_closed() {
                         check_may_change(object, &component.schema, behaviour, upgrades)?;
                         changed.push((object.number, Arc::clone(&component.schema), behaviour));
                     }
@@ -312,11 +316,9 @@ pub fn begin_application(
     for (number, schema, behaviour) in changed {
         match checked_act(host, number, &schema, behaviour) {
             Ok(act) => acts.push((number, act)),
-            Err(why) => refused.extend(host.engine().by_number(number).map(|o| (Arc::clone(&o.id), why))),
+            Err(why) => refused
+                .extend(host.engine().by_number(number).map(|o| Refused { object: Arc::clone(&o.id), why })),
         }
-    }
-    if !refused.is_empty() {
-        return Err(RunError::Refused(refused));
     }
     let schemas: Vec<Known> = application
         .objects
@@ -327,7 +329,17 @@ pub fn begin_application(
     for (number, policy) in policies {
         host.submit(number, Input::Policy(Box::new(policy)))?;
     }
-    acts.into_iter().try_for_each(|(number, act)| upgrade(host, number, act, keys))
+    acts.into_iter().try_for_each(|(number, act)| upgrade(host, number, act, keys))?;
+    Ok(refused)
+}
+
+/// What an object of the application has against the schema or behaviour that it is to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Which.
+    pub object: Arc<str>,
+    /// What is in its way.
+    pub why: String,
 }
 
 /// What the manifest changes takes force by a signature, which is given here only if that is asked for.
@@ -354,8 +366,8 @@ fn check_may_change(
 struct Forced {
     /// For how many objects it was asked.
     asked: usize,
-    /// The others, and what is in its way.
-    refused: Vec<(Arc<str>, String)>,
+    /// The others.
+    refused: Vec<Refused>,
 }
 
 /// Asks for what the files of a component hold to take force for every object of it, and for children of its schema.
@@ -373,8 +385,8 @@ fn put_in_force(
     let (schema, behaviour) = (&files.schema, files.image.as_ref().map(Image::behaviour));
     host.begin(&[(Arc::clone(schema), behaviour)], &[])?;
     let listed = |object: &Object| component.objects.iter().any(|spec| spec.id == object.id);
-    let of_component =
-        |object: &Object| object.schema.name == schema.name && (object.parent.is_some() || listed(object));
+    let is_child = |object: &Object| object.parent.is_some() && object.schema.name == schema.name;
+    let of_component = |object: &Object| listed(object) || is_child(object);
     let objects = host.engine().objects().iter().filter(|object| of_component(object));
     let changes = |o: &&Object| o.schema != *schema || o.behaviour != behaviour;
     let open = objects.filter(|object| !object.state.status.is_closed()).filter(changes);
@@ -385,7 +397,7 @@ fn put_in_force(
                 upgrade(host, number, act, keys)?;
                 forced.asked += 1;
             }
-            Err(why) => forced.refused.push((id, why)),
+            Err(why) => forced.refused.push(Refused { object: id, why }),
         }
     }
     Ok(forced)
