@@ -52,22 +52,32 @@ pub(crate) fn mutation<'a>(
     Ok((mutation, args))
 }
 
+/// What became of a request, as programs read it.
+pub(super) fn completed(object: &str, mut answer: Json) -> Json {
+    if let Some(reason) = answer.get_mut("reason") {
+        complete_reason(reason);
+    }
+    if let Json::Object(entries) = &mut answer {
+        entries.insert("object".to_owned(), object.into());
+    }
+    answer
+}
+
+/// Whether a request was admitted.
+pub(super) fn verdict(answer: &Json) -> Answer {
+    Answer::of(answer.get("verdict").and_then(Json::as_str) != Some("denied"))
+}
+
 /// Tells what became of a request, and whether it was admitted.
-pub(crate) fn tell(context: &mut Context, object: &str, mut answer: Json) -> Result<Answer, CommandError> {
-    let verdict = answer.get("verdict").and_then(Json::as_str).unwrap_or_default().to_owned();
-    let denied = verdict == "denied";
+pub(crate) fn tell(context: &mut Context, object: &str, answer: Json) -> Result<Answer, CommandError> {
+    let admitted = verdict(&answer);
     let out = &mut context.out;
     if out.json() {
-        if let Some(reason) = answer.get_mut("reason") {
-            complete_reason(reason);
-        }
-        if let Json::Object(entries) = &mut answer {
-            entries.insert("object".to_owned(), object.into());
-        }
-        out.json_pretty(&answer)?;
-        return Ok(Answer::of(!denied));
+        out.json_pretty(&completed(object, answer))?;
+        return Ok(admitted);
     }
-    match verdict.as_str() {
+    let verdict = answer.get("verdict").and_then(Json::as_str).unwrap_or_default();
+    match verdict {
         "recorded" => {
             let seq = answer.get("seq").and_then(Json::as_u64).unwrap_or_default();
             let line = format!("{}: record {seq} of `{object}`", out.good("admitted"));
@@ -83,7 +93,7 @@ pub(crate) fn tell(context: &mut Context, object: &str, mut answer: Json) -> Res
             out.line(line)?;
         }
     }
-    Ok(Answer::of(!denied))
+    Ok(admitted)
 }
 
 /// A denial's reason with the keys that every reason has: `field` also where it is an argument that was wrong, and `value`

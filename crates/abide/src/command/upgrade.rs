@@ -2,7 +2,7 @@
 
 mod plan;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use abide_core::admission::OperatorAct;
 use abide_core::document::Diagnostic;
 use abide_core::guest::Behaviour;
 use abide_core::object::Object;
-use abide_core::record::Hash;
+use abide_core::record::{Code, Hash, Place, Reason};
 use abide_core::record::json::behaviour_json;
 use abide_core::schema::Schema;
+use abide_core::time::Timestamp;
 use abide_host::behaviour::{BehaviourError, Behaviours, Compiler, Image};
 use abide_host::keys::Keys;
-use abide_host::local::signature_json;
+use abide_host::local::{LocalError, signature_json};
 use abide_host::transitions::Transitions;
 use abide_host::upgrade::Plan;
 use abide_host::view::View;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::{Value as Json, json};
 
 use super::{ask, schema};
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
 use crate::input::pairs;
-use plan::Tried;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,6 +46,7 @@ Exit code: 0, or 1 if an object refuses. A plan that decides otherwise than was 
 /// Put another version of the schema, or another behaviour, in force, by signature
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("change").required(true).multiple(true).args(["schema", "behaviour", "revert"]))]
 pub(crate) struct Upgrade {
     /// The objects' ids
     #[arg(value_name = "OBJECT", required_unless_present = "all")]
@@ -55,7 +56,7 @@ pub(crate) struct Upgrade {
     #[arg(long, conflicts_with = "objects")]
     all: bool,
     /// The schema
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["behaviour", "revert"])]
+    #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
     /// The component
     #[arg(long, value_name = "FILE")]
@@ -79,6 +80,14 @@ struct Asked<'a> {
     image: Option<Image>,
 }
 
+/// What an upgrade would come to for an object, before anything is asked.
+struct Prepared<'a> {
+    object: &'a Object,
+    plan: Plan,
+    /// What is to be asked, where the schema can take over at all.
+    asked: Option<Asked<'a>>,
+}
+
 impl Upgrade {
     pub(crate) fn run(self, context: &mut Context) -> Result<Answer, CommandError> {
         let schema = match &self.schema {
@@ -90,66 +99,52 @@ impl Upgrade {
         };
         let view = context.view()?;
         let compiler = context.compiler();
-        let asked = self.prepare(&view, schema.as_ref(), &compiler)?;
-        let plans: Vec<Plan> =
-            asked.iter().map(|asked| Plan::of(asked.object, &asked.act, view.time())).collect();
-        let refused = plans.iter().any(|plan| !plan.refused.is_empty());
+        let prepared = self.prepare(&view, schema.as_ref(), &compiler)?;
+        let refused = prepared.iter().any(|one| !one.plan.refused.is_empty());
+        if refused && !self.plan {
+            return plan::refuse(&mut context.out, &prepared);
+        }
         if self.plan {
-            let tried = if refused { Vec::new() } else { plan::tried(&view, &asked, &compiler)? };
-            let tried: Vec<&Tried> = tried.iter().collect();
-            return plan::tell(&mut context.out, &plans, &tried);
+            let tried = if refused { Vec::new() } else { plan::tried(&view, &prepared, &compiler)? };
+            return plan::tell(&mut context.out, &prepared, &tried);
         }
-        if refused && (self.schema.is_some() || self.revert) {
-            return plan::refuse(&mut context.out, &plans);
-        }
-        if asked.is_empty() {
-            if context.out.json() {
-                context.out.json_pretty(&json!({ "upgraded": [] }))?;
-            } else {
-                context.out.line("nothing is to be done: no object differs from that")?;
-            }
+        let asked: Vec<Asked<'_>> = prepared.into_iter().filter_map(|one| one.asked).collect();
+        if asked.is_empty() && !context.out.json() {
+            context.out.line("nothing is to be done: no object differs from that")?;
             return Ok(Answer::Yes);
         }
-        let keys = context.keys()?;
-        keep(&view, &asked)?;
-        let bodies = asked.iter().map(|one| request(&keys, one)).collect::<Result<Vec<_>, _>>()?;
-        let answers = context.ask_all(&keys, &bodies)?;
-        let mut answer = Answer::Yes;
-        for (one, told) in asked.iter().zip(answers) {
-            if ask::tell(context, &one.object.id, told?)? == Answer::No {
-                answer = Answer::No;
-            }
-        }
-        Ok(answer)
+        let answers = if asked.is_empty() { Vec::new() } else { ask(context, &view, &asked)? };
+        tell(context, &asked, answers)
     }
 
-    /// What is to be asked, checked as far as it can be without the objects' memories.
+    /// What is to be asked of each object, and what it would make of it.
     fn prepare<'a>(
         &self,
         view: &'a View,
         schema: Option<&Arc<Schema>>,
         compiler: &Arc<Compiler>,
-    ) -> Result<Vec<Asked<'a>>, CommandError> {
+    ) -> Result<Vec<Prepared<'a>>, CommandError> {
         let mut prepare = Prepare {
             upgrade: self,
+            now: view.time(),
             behaviours: Behaviours::new(view.reader().blobs(), Arc::clone(compiler)),
             compiler,
             transitions: Transitions::default(),
             images: BTreeMap::new(),
         };
-        let mut asked = Vec::new();
+        let mut prepared = Vec::new();
         let mut wrong: Vec<CommandError> = Vec::new();
         for object in self.chosen(view, schema)? {
-            let one = if self.revert { revert(object).map(Some) } else { prepare.one(object, schema) };
+            let one = if self.revert { prepare.revert(object).map(Some) } else { prepare.one(object, schema) };
             match one {
-                Ok(one) => asked.extend(one),
-                // What keeps one version from taking over is the same for all that have it.
+                Ok(one) => prepared.extend(one),
+                // What is wrong with a file is the same for all that are to have it.
                 Err(error) if wrong.iter().all(|known| known.message != error.message) => wrong.push(error),
                 Err(_) => {}
             }
         }
         let mut wrong = wrong.into_iter();
-        let Some(first) = wrong.next() else { return Ok(asked) };
+        let Some(first) = wrong.next() else { return Ok(prepared) };
         let message = wrong.fold(first.message, |all, next| format!("{all}\n{}", next.message));
         Err(CommandError { message, ..first })
     }
@@ -160,35 +155,86 @@ impl Upgrade {
         schema: Option<&Arc<Schema>>,
     ) -> Result<Vec<&'a Object>, CommandError> {
         if !self.all {
-            return self.objects.iter().map(|id| ask::object(view, id)).collect();
+            let mut named = BTreeSet::new();
+            let ids = self.objects.iter().filter(|id| named.insert(*id));
+            return ids.map(|id| ask::object(view, id)).collect();
         }
         let is_meant = |object: &&Object| match schema {
-            _ if object.state.status.is_closed() => false,
             _ if self.revert => object.state.previous.is_some(),
             Some(schema) => object.schema.name == schema.name,
             None => object.behaviour.is_some(),
         };
-        let all: Vec<_> = view.engine().objects().iter().filter(is_meant).collect();
-        if let (true, Some(schema)) = (all.is_empty(), schema) {
-            let message = format!("no object has a schema of the name `{}`", schema.name);
-            return Err(CommandError::usage(message).help("name the objects; `abide ls` shows them"));
+        let meant: Vec<_> = view.engine().objects().iter().filter(is_meant).collect();
+        let open: Vec<_> = meant.iter().copied().filter(|object| !object.state.status.is_closed()).collect();
+        match schema {
+            Some(schema) if meant.is_empty() => {
+                let message = format!("no object has a schema of the name `{}`", schema.name);
+                Err(CommandError::usage(message).help("name the objects; `abide ls` shows them"))
+            }
+            Some(schema) if open.is_empty() => {
+                let message = format!(
+                    "every object that has a schema of the name `{}` is sealed or has ended",
+                    schema.name
+                );
+                Err(CommandError::usage(message).help("nothing takes force for those any more"))
+            }
+            _ => Ok(open),
         }
-        Ok(all)
     }
 }
 
-fn revert(object: &Object) -> Result<Asked<'_>, CommandError> {
-    let act = OperatorAct::revert(object).ok_or_else(|| {
-        let message = format!("`{}` has no upgrade to revert", object.id);
-        CommandError::usage(message)
-            .help("a reversal cannot be reverted: upgrade to the schema that it is to have")
-    })?;
-    Ok(Asked { object, act, image: None })
+/// Asks for all of it, signed.
+fn ask(
+    context: &Context,
+    view: &View,
+    asked: &[Asked<'_>],
+) -> Result<Vec<Result<Json, LocalError>>, CommandError> {
+    let keys = context.keys()?;
+    keep(view, asked)?;
+    let bodies = asked.iter().map(|one| request(&keys, one)).collect::<Result<Vec<_>, _>>()?;
+    context.ask_all(&keys, &bodies)
+}
+
+/// Tells every answer, and then what could not be asked.
+fn tell(
+    context: &mut Context,
+    asked: &[Asked<'_>],
+    answers: Vec<Result<Json, LocalError>>,
+) -> Result<Answer, CommandError> {
+    let mut admitted = Answer::Yes;
+    let mut upgraded = Vec::new();
+    let mut unasked: Option<CommandError> = None;
+    for (one, answer) in asked.iter().zip(answers) {
+        let id = &one.object.id;
+        match answer {
+            Ok(answer) => {
+                if ask::verdict(&answer) == Answer::No {
+                    admitted = Answer::No;
+                }
+                if context.out.json() {
+                    upgraded.push(ask::completed(id, answer));
+                } else {
+                    ask::tell(context, id, answer)?;
+                }
+            }
+            Err(error) => {
+                let error = CommandError::from(error);
+                let message = format!("`{id}`: {}", error.message);
+                let before = unasked.map_or_else(String::new, |before| format!("{}\n", before.message));
+                unasked = Some(CommandError { message: before + &message, ..error });
+            }
+        }
+    }
+    if context.out.json() {
+        context.out.json_pretty(&json!({ "upgraded": upgraded }))?;
+    }
+    unasked.map_or(Ok(admitted), Err)
 }
 
 /// What is prepared once for objects that are alike.
 struct Prepare<'a> {
     upgrade: &'a Upgrade,
+    now: Timestamp,
     behaviours: Behaviours,
     compiler: &'a Compiler,
     transitions: Transitions,
@@ -196,12 +242,26 @@ struct Prepare<'a> {
 }
 
 impl Prepare<'_> {
+    fn asked<'o>(&self, object: &'o Object, act: OperatorAct, image: Option<Image>) -> Prepared<'o> {
+        let plan = Plan::of(object, &act, self.now);
+        Prepared { object, plan, asked: Some(Asked { object, act, image }) }
+    }
+
+    fn revert<'o>(&self, object: &'o Object) -> Result<Prepared<'o>, CommandError> {
+        let act = OperatorAct::revert(object).ok_or_else(|| {
+            let message = format!("`{}` has no upgrade to revert", object.id);
+            CommandError::usage(message)
+                .help("a reversal cannot be reverted: upgrade to the schema that it is to have")
+        })?;
+        Ok(self.asked(object, act, None))
+    }
+
     /// What is to be asked for an object; `None` where it is in force already and was not named.
     fn one<'o>(
         &mut self,
         object: &'o Object,
         schema: Option<&Arc<Schema>>,
-    ) -> Result<Option<Asked<'o>>, CommandError> {
+    ) -> Result<Option<Prepared<'o>>, CommandError> {
         let to = schema.unwrap_or(&object.schema);
         let image = self.image(object, to)?;
         let behaviour = image.as_ref().map(Image::behaviour).or(object.behaviour);
@@ -212,7 +272,7 @@ impl Prepare<'_> {
         if *to == object.schema
             && let Some(behaviour) = behaviour.filter(|_| object.behaviour.is_some())
         {
-            return Ok(Some(Asked { object, act: OperatorAct::Behaviour(behaviour), image }));
+            return Ok(Some(self.asked(object, OperatorAct::Behaviour(behaviour), image)));
         }
         if schema.is_none() {
             let message = format!("`{}` has no behaviour: its schema has no acts", object.id);
@@ -237,9 +297,32 @@ impl Prepare<'_> {
             }
             _ => {}
         }
-        let transition =
-            self.transitions.between(&object.schema, to).map_err(|wrong| cannot(object, to, &wrong))?;
-        Ok(Some(Asked { object, act: OperatorAct::Schema(transition, behaviour), image }))
+        Ok(Some(match self.transitions.between(&object.schema, to) {
+            Ok(transition) => self.asked(object, OperatorAct::Schema(transition, behaviour), image),
+            Err(wrong) => {
+                let plan = self.unbound(object, to, &wrong);
+                Prepared { object, plan, asked: None }
+            }
+        }))
+    }
+
+    /// A schema that cannot take over from the one in force, and everything that keeps it from it.
+    fn unbound(&self, object: &Object, to: &Arc<Schema>, wrong: &[Diagnostic]) -> Plan {
+        let level = object.state.bucket.map(|bucket| bucket.at(self.now).level);
+        let reason = |one: &Diagnostic| {
+            let help = one.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
+            let message = format!("{}{help}", one.message).into();
+            Reason { code: Code::Status, place: Place::Object, value: None, message }
+        };
+        Plan {
+            object: Arc::clone(&object.id),
+            from: Arc::clone(&object.schema),
+            to: Arc::clone(to),
+            behaviour: object.behaviour,
+            fields: Vec::new(),
+            slope: (level, level),
+            refused: wrong.iter().map(reason).collect(),
+        }
     }
 
     fn image(&mut self, object: &Object, schema: &Arc<Schema>) -> Result<Option<Image>, CommandError> {
@@ -255,19 +338,6 @@ impl Prepare<'_> {
         let image = Image::read(path, config, schema, self.compiler)?;
         Ok(Some(self.images.entry(key).or_insert(image).clone()))
     }
-}
-
-/// A schema that cannot take over from the one in force, and everything that keeps it from it.
-fn cannot(object: &Object, to: &Schema, wrong: &[Diagnostic]) -> CommandError {
-    let from = &object.schema;
-    let head =
-        format!("schema `{}` {} cannot take over from `{}` {}", to.name, to.version, from.name, from.version);
-    let each = wrong.iter().map(|one| {
-        let help = one.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
-        format!("\n  {}{help}", one.message)
-    });
-    CommandError::refused(format!("{head}:{}", each.collect::<String>()))
-        .help("the key `migration` of a schema says how it takes over: docs/upgrades.md")
 }
 
 /// Keeps what is to take force beside the log, under its digest.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use abide_core::admission::OperatorAct;
+use abide_core::guest::Behaviour;
 use abide_host::backtest::{Backtested, Rules, Ticks, backtest};
 use abide_host::behaviour::{Behaviours, Compiler, Image};
 use abide_host::upgrade::{FieldPlan, How, Plan};
 use abide_host::view::View;
 use serde_json::{Value as Json, json};
 
-use super::Asked;
+use super::{Asked, Prepared};
 use crate::command::backtest;
 use crate::error::{Answer, CommandError};
 use crate::output::{Output, counted};
@@ -20,7 +21,7 @@ pub(super) type Tried = Result<Backtested, String>;
 /// What each object would have decided under what is to take force.
 pub(super) fn tried(
     view: &View,
-    asked: &[Asked<'_>],
+    prepared: &[Prepared<'_>],
     compiler: &Arc<Compiler>,
 ) -> Result<Vec<Tried>, CommandError> {
     let behaviours = Behaviours::new(view.reader().blobs(), Arc::clone(compiler));
@@ -30,7 +31,7 @@ pub(super) fn tried(
             OperatorAct::Schema(transition, _) => transition.to(),
             OperatorAct::Revert { .. } => {
                 let kept = object.state.previous.as_ref().and_then(|kept| kept.schema.as_ref());
-                kept.map_or(&object.schema, |(schema, _)| schema)
+                kept.map_or(&object.schema, |before| &before.schema)
             }
             _ => &object.schema,
         };
@@ -45,32 +46,37 @@ pub(super) fn tried(
         let rules = Rules { schema: Arc::clone(schema), behaviour, guest };
         backtest(view, object, &rules, &ticks).map_err(|error| error.to_string())
     };
-    Ok(asked.iter().map(one).collect())
+    Ok(prepared.iter().filter_map(|one| one.asked.as_ref()).map(one).collect())
 }
 
 /// Tells the plans, and what the objects would have decided.
-pub(super) fn tell(out: &mut Output, plans: &[Plan], tried: &[&Tried]) -> Result<Answer, CommandError> {
-    let admitted = plans.iter().all(|plan| plan.refused.is_empty());
+pub(super) fn tell(
+    out: &mut Output,
+    prepared: &[Prepared<'_>],
+    tried: &[Tried],
+) -> Result<Answer, CommandError> {
+    let plans = || prepared.iter().map(|one| &one.plan);
+    let admitted = plans().all(|plan| plan.refused.is_empty());
     if out.json() {
-        let tried = tried.iter().zip(plans).map(|(tried, plan)| match tried {
+        let tried = tried.iter().zip(plans()).map(|(tried, plan)| match tried {
             Ok(tried) => tried.to_json(),
             Err(why) => json!({ "object": &*plan.object, "error": why }),
         });
         let plan = json!({
             "admitted": admitted,
-            "objects": plans.iter().map(Plan::to_json).collect::<Vec<_>>(),
+            "objects": plans().map(Plan::to_json).collect::<Vec<_>>(),
             "backtest": tried.collect::<Vec<Json>>(),
         });
         out.json_pretty(&plan)?;
         return Ok(Answer::of(admitted));
     }
-    if plans.is_empty() {
+    if prepared.is_empty() {
         out.line("nothing is to be done: no object differs from that")?;
     }
-    for (n, plan) in plans.iter().enumerate() {
-        tell_plan(out, plan)?;
+    for (n, one) in prepared.iter().enumerate() {
+        tell_plan(out, one)?;
         match tried.get(n) {
-            Some(Ok(tried)) => backtest::tell(out, tried, &plan.to)?,
+            Some(Ok(tried)) => backtest::tell(out, tried, &one.plan.to)?,
             Some(Err(why)) => out.line(format_args!("what it would have decided cannot be tried: {why}"))?,
             None => {}
         }
@@ -79,26 +85,29 @@ pub(super) fn tell(out: &mut Output, plans: &[Plan], tried: &[&Tried]) -> Result
 }
 
 /// Tells why nothing is changed.
-pub(super) fn refuse(out: &mut Output, plans: &[Plan]) -> Result<Answer, CommandError> {
+pub(super) fn refuse(out: &mut Output, prepared: &[Prepared<'_>]) -> Result<Answer, CommandError> {
     if out.json() {
-        return tell(out, plans, &[]);
+        return tell(out, prepared, &[]);
     }
-    for plan in plans.iter().filter(|plan| !plan.refused.is_empty()) {
-        tell_plan(out, plan)?;
+    let mut refused: u64 = 0;
+    for one in prepared.iter().filter(|one| !one.plan.refused.is_empty()) {
+        tell_plan(out, one)?;
+        refused += 1;
     }
-    let refused = plans.iter().filter(|plan| !plan.refused.is_empty()).count();
-    let refused = counted(u64::try_from(refused).unwrap_or(u64::MAX), "object");
-    out.line(format_args!("nothing was changed: {refused} of {} cannot take it", plans.len()))?;
+    let refused = counted(refused, "object");
+    out.line(format_args!("nothing was changed: {refused} of {} cannot take it", prepared.len()))?;
     Ok(Answer::No)
 }
 
-fn tell_plan(out: &mut Output, plan: &Plan) -> Result<(), CommandError> {
+fn tell_plan(out: &mut Output, Prepared { object, plan, .. }: &Prepared<'_>) -> Result<(), CommandError> {
     let name = out.strong(&plan.object);
     let (from, to) = (&plan.from, &plan.to);
     let versions = if from == to {
         format!("{} {}", to.name, to.version)
-    } else {
+    } else if from.name == to.name {
         format!("{} {} → {}", to.name, from.version, to.version)
+    } else {
+        format!("{} {} → {} {}", from.name, from.version, to.name, to.version)
     };
     if !plan.refused.is_empty() {
         let refused = out.bad("refused");
@@ -129,5 +138,24 @@ fn tell_plan(out: &mut Output, plan: &Plan) -> Result<(), CommandError> {
         let kept = counted(u64::try_from(kept).unwrap_or(u64::MAX), "field");
         out.line(format_args!("{kept} with the same value"))?;
     }
+    if let Some(change) = behaviour_change(object.behaviour, plan.behaviour) {
+        out.line(change)?;
+    }
     Ok(())
+}
+
+/// What becomes of a behaviour, in words; `None` where it stays.
+fn behaviour_change(now: Option<Behaviour>, then: Option<Behaviour>) -> Option<String> {
+    match (now, then) {
+        (Some(now), None) => Some(format!("the component {:.12} goes: the schema has no acts", now.component)),
+        (None, Some(then)) => Some(format!("the component {:.12} comes", then.component)),
+        (Some(now), Some(then)) if now == then => None,
+        (Some(now), Some(then)) if now.component == then.component => {
+            Some(format!("the component {:.12} stays, with other named values", now.component))
+        }
+        (Some(now), Some(then)) => {
+            Some(format!("the component {:.12} takes over from {:.12}", then.component, now.component))
+        }
+        (None, None) => None,
+    }
 }
