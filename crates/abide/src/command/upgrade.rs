@@ -10,8 +10,8 @@ use abide_core::admission::OperatorAct;
 use abide_core::document::Diagnostic;
 use abide_core::guest::Behaviour;
 use abide_core::object::Object;
-use abide_core::record::{Code, Hash, Place, Reason};
 use abide_core::record::json::behaviour_json;
+use abide_core::record::{Code, Hash, Place, Reason};
 use abide_core::schema::Schema;
 use abide_core::time::Timestamp;
 use abide_host::behaviour::{BehaviourError, Behaviours, Compiler, Image};
@@ -135,7 +135,8 @@ impl Upgrade {
         let mut prepared = Vec::new();
         let mut wrong: Vec<CommandError> = Vec::new();
         for object in self.chosen(view, schema)? {
-            let one = if self.revert { prepare.revert(object).map(Some) } else { prepare.one(object, schema) };
+            let one =
+                if self.revert { prepare.revert(object).map(Some) } else { prepare.one(object, schema) };
             match one {
                 Ok(one) => prepared.extend(one),
                 // What is wrong with a file is the same for all that are to have it.

@@ -191,8 +191,19 @@ fn a_changed_component_takes_force_by_signature_alone() {
     assert_ne!(component(&sandbox), before);
     let nothing = sandbox.abide(&["upgrade", "--all", "--behaviour", "changed.wasm"]).yes();
     assert!(nothing.out.contains("nothing is to be done"), "{}", nothing.out);
-    let denied = sandbox.abide(&["upgrade", "one", "--behaviour", "changed.wasm"]);
+    // What an object refuses is known before anything is asked.
+    let denied = sandbox.abide(&["upgrade", "one", "two", "--behaviour", "changed.wasm"]);
     assert_eq!(denied.code, Some(1), "{}", denied.text());
+    assert!(denied.out.contains("nothing was changed: 2 objects of 2 cannot take it"), "{}", denied.out);
+    let plan = sandbox.abide(&["upgrade", "one", "--behaviour", "guard.wasm", "--plan"]).yes();
+    assert!(plan.out.contains(&format!("takes over from {:.12}", component(&sandbox))), "{}", plan.out);
+    let schema = sandbox.read("frost-guard.yaml").replace("version: 1.0.0", "version: 2.0.0");
+    let without = schema.replace("{ act: plan }", "{ mutate: burn }");
+    assert_ne!(schema, without);
+    sandbox.write("without.yaml", &without);
+    let plan = sandbox.abide(&["upgrade", "one", "--schema", "without.yaml", "--plan"]).yes();
+    let gone = format!("the component {:.12} goes: the schema has no acts", component(&sandbox));
+    assert!(plan.out.contains(&gone), "{}", plan.out);
     sandbox.abide(&["run", "app.yaml", "--ticks", "2"]).yes();
     sandbox.abide(&["observe", "one", "observe_temperature", "value=0.5", "at=2013-04-01T00:00:00Z"]).yes();
     let records = sandbox.abide(&["lineage", "one", "--json"]).yes().json_lines();

@@ -91,6 +91,8 @@ fn a_lineage_spans_versions_and_is_replayed_verified_and_explained() {
     // As it was before, and since.
     let before = sandbox.abide(&["replay", "tank", "--at", &(seq - 1).to_string(), "--json"]).yes().json();
     assert_eq!(before["state"]["memory"]["level"], 0.622);
+    let before = sandbox.abide(&["replay", "tank", "--at", &(seq - 1).to_string()]).yes();
+    assert!(before.out.contains("level") && !before.out.contains("depth"), "{}", before.out);
     let diff = sandbox.abide(&["diff", "tank", &(seq - 1).to_string(), &seq.to_string(), "--json"]);
     let parts = diff.json()["parts"].as_array().unwrap().clone();
     let part = |name: &str| parts.iter().find(|part| part["field"] == name).unwrap().clone();
@@ -135,21 +137,34 @@ fn what_keeps_a_schema_from_taking_over_is_told_at_once() {
     for plan in [&["--plan"][..], &[]] {
         let ran = sandbox.abide(&[&["upgrade", "tank", "--schema", "bad.yaml"], plan].concat());
         assert_eq!(ran.code, Some(1));
-        snapshot("upgrade_unbound", &ran.text());
+        let told = "nothing was changed: 1 object of 1 cannot take it\n";
+        assert_eq!(ran.out.contains(told), plan.is_empty(), "{}", ran.out);
+        snapshot("upgrade_unbound", &ran.text().replace(told, ""));
     }
     sandbox.write("worse.yaml", &(second(&sandbox) + "migration: { from: soon, rename: { level: dept }, set: { site: 1 + }, default: { depth: 9 } }\n"));
     let ran = sandbox.abide(&["upgrade", "tank", "--schema", "worse.yaml"]);
     assert_eq!(ran.code, Some(1));
     snapshot("upgrade_malformed", &ran.text());
+    let json = sandbox.abide(&["upgrade", "--all", "--schema", "bad.yaml", "--json"]);
+    assert_eq!(json.code, Some(1), "{}", json.text());
+    let plan = sandbox.abide(&["upgrade", "--all", "--schema", "bad.yaml", "--plan", "--json"]);
+    assert_eq!((plan.code, plan.json()), (Some(1), json.json()));
+    let json = json.json();
+    assert_eq!((&json["admitted"], &json["backtest"]), (&json!(false), &json!([])));
+    let object = &json["objects"][0];
+    assert_eq!((&object["object"], &object["admitted"]), (&json!("tank"), &json!(false)));
+    assert_eq!(object["refused"].as_array().unwrap().len(), 5, "{object}");
     let usage = sandbox.abide(&["upgrade", "tank"]);
     assert_eq!(usage.code, Some(2), "{}", usage.text());
+    assert!(usage.err.contains("--behaviour") && usage.err.contains("--revert"), "{}", usage.err);
     let usage = sandbox.abide(&["upgrade", "tank", "--revert", "--schema", "second.yaml"]);
     assert_eq!(usage.code, Some(2), "{}", usage.text());
     let other = LAMP.replace("version: 1.0.0", "version: 2.0.0");
     sandbox.write("lamp.yaml", &other);
     let ran = sandbox.abide(&["upgrade", "tank", "--schema", "lamp.yaml"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.err.contains("`lamp` cannot take over from `tank`"), "{}", ran.err);
+    assert!(ran.out.contains("`lamp` cannot take over from `tank`"), "{}", ran.out);
+    assert!(ran.out.contains("tank 1.0.0 → lamp 2.0.0"), "{}", ran.out);
     let ran = sandbox.abide(&["upgrade", "--all", "--schema", "lamp.yaml"]);
     assert_eq!(ran.code, Some(2), "{}", ran.text());
 }
@@ -181,8 +196,22 @@ fn objects_that_refuse_are_named_with_their_fields_and_nothing_changes() {
     assert_eq!((&refused(0)["code"], &refused(0)["field"]), (&json!("bounds"), &json!("depth")));
     assert_eq!(refused(1)["code"], "invariant");
     assert_eq!(heads(&sandbox, &sandbox.store("tank")), before, "nothing changed, of no object");
-    // The one that can may, by name.
-    sandbox.abide(&["upgrade", "tank", "--schema", "second.yaml"]).yes();
+    // The one that can may, by name, also if that is said twice.
+    let json = sandbox.abide(&["upgrade", "tank", "tank", "--schema", "second.yaml", "--json"]).yes().json();
+    let upgraded = json["upgraded"].as_array().unwrap();
+    assert_eq!(upgraded.len(), 1, "{json}");
+    assert_eq!((&upgraded[0]["object"], &upgraded[0]["verdict"]), (&json!("tank"), &json!("recorded")));
+    let json = sandbox.abide(&["upgrade", "--all", "--revert", "--plan", "--json"]).yes().json();
+    assert_eq!(json["objects"].as_array().unwrap().len(), 1, "{json}");
+    // What is closed is not meant, and that is said.
+    for id in ["one", "two", "tank"] {
+        sandbox.abide(&["seal", id]).yes();
+    }
+    let ran = sandbox.abide(&["upgrade", "--all", "--schema", "second.yaml"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.text());
+    assert!(ran.err.contains("every object that has a schema of the name `tank` is sealed"), "{}", ran.err);
+    sandbox.write("tank/tank.yaml", &sandbox.read("second.yaml"));
+    sandbox.abide(&["run", "tank"]).yes();
     assert_eq!(sandbox.abide(&["show", "tank", "--json"]).json()["schema"]["version"], "2.0.0");
 }
 
@@ -275,9 +304,8 @@ fn in_development_a_changed_schema_takes_force_by_itself() {
         .replace("  site: { type: string, maxLength: 20 }\n", "")
         .replace("  default: { site: north }\n", "");
     sandbox.write("tank/tank.yaml", &lost);
-    let refused = sandbox.abide(&["run", "tank", "--dev"]);
-    assert_eq!(refused.code, Some(3), "{}", refused.text());
-    assert!(refused.err.contains("`tank`: field `site` would be lost"), "{}", refused.err);
+    let refused = sandbox.abide(&["run", "tank", "--dev"]).yes();
+    assert!(refused.err.contains("`tank` goes on as it is: field `site` would be lost"), "{}", refused.err);
 
     // While it runs.
     sandbox.write("lamp.yaml", LAMP);
@@ -295,11 +323,90 @@ fn in_development_a_changed_schema_takes_force_by_itself() {
     sandbox.write("lamp.yaml", "schema: abide/v1\nname: lamp\n");
     let note = host.wait_for("goes on as it is");
     assert!(note.contains("version"), "{note}");
+    sandbox.write("lamp.yaml", &LAMP.replace("name: lamp", "name: lantern"));
+    let note = host.wait_for("goes on as it is");
+    assert!(note.contains("`lantern` cannot take over from `lamp`"), "{note}");
     sandbox.write("lamp.yaml", &LAMP.replace("version: 1.0.0", "version: 1.2.0"));
     version("1.2.0");
     host.signal(Signal::INT);
     assert_eq!(host.end().0, Some(0));
     sandbox.abide(&["verify", "--data-dir", "lamps"]).yes();
+}
+
+/// Each record of an upgrade has a whole memory, and a commit has its bound.
+#[test]
+fn more_than_goes_into_a_commit_is_taken_over_several_ticks() {
+    let sandbox = Sandbox::with_tank();
+    let ids: Vec<String> = (0..300).map(|n| format!("tank-{n}")).chain(["tank".to_owned()]).collect();
+    let manifest =
+        sandbox.read("tank/app.yaml").replace("objects: [tank]", &format!("objects: [{}]", ids.join(", ")));
+    let manifest = manifest.replace("version: v1.0.0", "version: v1.0.0, abide.dev/tick: 5ms");
+    sandbox.write("tank/app.yaml", &manifest.replace("mode: replay", "mode: live"));
+    let second = second(&sandbox).replace(
+        "  site: { type: string, maxLength: 20 }\n",
+        "  site: { type: string, maxLength: 20 }\n  note: { type: string, nullable: true, maxLength: 250000 }\n",
+    );
+    sandbox.write("second.yaml", &(second.clone() + MIGRATION));
+    sandbox.write("third.yaml", &second.replace("version: 2.0.0", "version: 3.0.0"));
+    sandbox.abide(&["run", "tank", "--source", "tank/readings.csv", "--ticks", "1"]).yes();
+    let ticks = || {
+        let all = sandbox.abide(&["ls", "--json"]).yes().json();
+        let times = all.as_array().unwrap().iter().map(|object| object["changed_at"].to_string());
+        times.collect::<std::collections::BTreeSet<_>>().len()
+    };
+    sandbox.abide(&["upgrade", "--all", "--schema", "second.yaml"]).yes();
+    assert_eq!(ticks(), 2);
+    let host = sandbox.start(&["run", "tank", "--json", "--dev"]);
+    host.wait_for("\"tick\"");
+    sandbox.abide(&["upgrade", "--all", "--schema", "third.yaml"]).yes();
+    assert_eq!(ticks(), 2);
+    host.signal(Signal::INT);
+    assert_eq!(host.end().0, Some(0));
+    sandbox.abide(&["verify"]).yes();
+}
+
+/// What would have been decided begins with what all upgrades made of the first memory.
+#[test]
+fn a_plan_goes_by_every_upgrade_before_it() {
+    let schema = |version: &str, field: &str, default: u32, migration: &str| {
+        format!(
+            "schema: abide/v1\nname: hot\nversion: {version}\nfields:\n  {field}: {{ type: number, minimum: 0, maximum: 99, default: {default} }}\n  \
+             times: {{ type: integer, minimum: 0, maximum: 99, default: 0 }}\nmutations:\n  \
+             count: {{ from: [rule], set: {{ times: self.times + 1 }} }}\nrules:\n  \
+             - {{ name: hot, when: self.{field} > 40 && self.times < 2, then: {{ mutate: count }} }}\n{migration}"
+        )
+    };
+    let sandbox = Sandbox::new();
+    sandbox.write("hot.yaml", &schema("1.0.0", "temp", 50, ""));
+    sandbox.write(
+        "two.yaml",
+        &schema("1.1.0", "temperature", 0, "migration: { from: 1.0.0, rename: { temp: temperature } }\n"),
+    );
+    sandbox.write(
+        "three.yaml",
+        &schema("1.2.0", "celsius", 0, "migration: { from: 1.1.0, rename: { temperature: celsius } }\n"),
+    );
+    sandbox.abide(&["run", "hot.yaml", "--tick", "5ms", "--ticks", "3"]).yes();
+    assert_eq!(sandbox.abide(&["show", "hot", "--json"]).json()["memory"]["times"], 2);
+    let plan = |of: &[&str]| {
+        let json = sandbox.abide(&[&["upgrade", "hot", "--plan", "--json"], of].concat()).yes().json();
+        (json["backtest"][0]["decisions"]["same"].clone(), json["backtest"][0]["remarks"].clone())
+    };
+    let as_recorded = (json!(2), json!([]));
+    assert_eq!(plan(&["--schema", "two.yaml"]), as_recorded);
+    sandbox.abide(&["upgrade", "hot", "--schema", "two.yaml"]).yes();
+    assert_eq!(plan(&["--schema", "three.yaml"]), as_recorded);
+    assert_eq!(plan(&["--revert"]), as_recorded);
+    sandbox.abide(&["upgrade", "hot", "--schema", "three.yaml"]).yes();
+    assert_eq!(plan(&["--revert"]), as_recorded);
+    sandbox.abide(&["upgrade", "hot", "--revert"]).yes();
+    assert_eq!(plan(&["--schema", "three.yaml"]), as_recorded);
+    // Nothing leads there, and that is said.
+    sandbox
+        .write("other.yaml", &schema("9.0.0", "other", 50, "migration: { from: 8.0.0, remove: [temp] }\n"));
+    let tried = sandbox.abide(&["backtest", "hot", "--schema", "other.yaml", "--json"]).json();
+    let remarks = tried["objects"][0]["remarks"].to_string();
+    assert!(remarks.contains("does not take over from what was in force"), "{tried}");
 }
 
 /// Killed at any moment, each object is under one version or the other, and the rest is done by asking again.

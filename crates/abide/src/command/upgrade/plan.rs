@@ -147,7 +147,9 @@ fn tell_plan(out: &mut Output, Prepared { object, plan, .. }: &Prepared<'_>) -> 
 /// What becomes of a behaviour, in words; `None` where it stays.
 fn behaviour_change(now: Option<Behaviour>, then: Option<Behaviour>) -> Option<String> {
     match (now, then) {
-        (Some(now), None) => Some(format!("the component {:.12} goes: the schema has no acts", now.component)),
+        (Some(now), None) => {
+            Some(format!("the component {:.12} goes: the schema has no acts", now.component))
+        }
         (None, Some(then)) => Some(format!("the component {:.12} comes", then.component)),
         (Some(now), Some(then)) if now == then => None,
         (Some(now), Some(then)) if now.component == then.component => {
