@@ -465,17 +465,13 @@ def instant(value):
     return total
 
 
-def instant_text(nanoseconds):
-    seconds, rest = divmod(nanoseconds, 10**9)
-    fraction = f".{rest:09}".rstrip("0") if rest else ""
-    return (EPOCH + datetime.timedelta(seconds=seconds)).isoformat()[:19] + fraction + "Z"
-
-
 def base64_bytes(value):
     try:
-        return base64.b64decode(value.encode("ascii"), validate=True)
+        data = base64.b64decode(value.encode("ascii"), validate=True)
     except ValueError as error:
         raise Problem("base64 is malformed") from error
+    need(base64.b64encode(data).decode() == value, "base64 is not in its one spelling")
+    return data
 
 
 def millionths(amount):
@@ -620,27 +616,45 @@ def value_of(data, kind):
     return data
 
 
-def data_of(value, kind):
-    """A value of a type in JSON: the reverse."""
-    if type(value) is bytes:
-        return base64.b64encode(value).decode()
-    if type(value) is int and kind.get("type") == "string":
-        return spelt(value) if kind["format"] == "duration" else instant_text(value)
-    if type(value) is list:
-        return [data_of(item, kind["items"]) for item in value]
-    if type(value) is dict:
-        kinds = kind.get("properties")
-        return {name: data_of(item, kinds[name] if type(kinds) is dict else kind["additionalProperties"]) for name, item in value.items()}
-    return value
-
-
 # --- What becomes of a memory when another schema takes force ---
 
 
 def goes_to(old, new):
     """Whether values of the one type become values of the other: it is the same but for its bounds, or integers become numbers."""
-    same = (old.get("type"), old.get("format")) == (new.get("type"), new.get("format"))
-    return same or old.get("type") == "integer" and new.get("type") == "number"
+    if type(old) is not dict or type(new) is not dict:
+        return False
+    if old.get("type") == "integer" and new.get("type") == "number":
+        return True
+    if (old.get("type"), old.get("format")) != (new.get("type"), new.get("format")):
+        return False
+    if old.get("type") == "array":
+        return goes_to(old.get("items"), new.get("items"))
+    if old.get("type") == "object":
+        had, has = old.get("properties"), new.get("properties")
+        if type(had) is dict and type(has) is dict:
+            return all(goes_to(kind, has[name]) for name, kind in had.items() if name in has)
+        return had is None and has is None and goes_to(old.get("additionalProperties"), new.get("additionalProperties"))
+    return True
+
+
+def carried(value, old, new):
+    """A value of one type as one of another that goes with it, either way. Whether it fits is seen after."""
+    if type(value) is int and (old.get("type"), new.get("type")) == ("integer", "number"):
+        need(int(float(value)) == value, "an integer is no number of 64 bits")
+        return float(value)
+    if type(value) is float and (old.get("type"), new.get("type")) == ("number", "integer"):
+        need(value.is_integer() and -2**63 <= value < 2**63, "a number is no integer")
+        return int(value)
+    if type(value) is list:
+        return [carried(item, old["items"], new["items"]) for item in value]
+    if type(value) is dict and type(new.get("properties")) is dict:
+        had, known = old["properties"], new["properties"]
+        need(value.keys() <= known.keys(), "an object has a property that the new type has not")
+        absent = {name: value_of(kind.get("default"), kind) for name, kind in known.items() if "default" in kind or kind.get("nullable") is True}
+        return absent | {name: carried(item, had[name], known[name]) for name, item in value.items()}
+    if type(value) is dict:
+        return {name: carried(item, old["additionalProperties"], new["additionalProperties"]) for name, item in value.items()}
+    return value
 
 
 def has_pattern(kind):
@@ -655,7 +669,8 @@ def after_upgrade(schema, before, memory):
     """Of each field of a schema that takes force, the values that it may have; None where that takes CEL."""
     need(schema.versions is None or before.version in schema.versions, f"the new schema takes nothing over from version {before.version[:64]}")
     for name in before.fields:
-        need(name in schema.fields or name in schema.rename or name in schema.remove, f"field `{name}` is lost")
+        taken = any(new == name and old in before.fields for old, new in schema.rename.items())
+        need(name in schema.fields and not taken or name in schema.rename or name in schema.remove, f"field `{name}` is lost")
     allowed = {}
     for name, kind in schema.fields.items():
         if name in schema.set:
@@ -665,7 +680,7 @@ def after_upgrade(schema, before, memory):
         if source is not None:
             need(goes_to(before.fields[source], kind), f"field `{name}` is not of the type of `{source}` before")
             if memory.get(source) is not None:
-                value = value_of(data_of(memory[source], before.fields[source]), kind)
+                value = carried(memory[source], before.fields[source], kind)
             elif kind.get("nullable") is True:
                 value = None
         allowed[name] = [value]
@@ -680,13 +695,22 @@ def source_of(name, schema, before):
     return name if name in before.fields and name not in schema.rename and name not in schema.remove else None
 
 
+def counterpart(name, back, schema):
+    """The field now that took up the value of a field that comes back, and means the same; or None."""
+    other = schema.rename.get(name, name)
+    if other not in schema.fields or name in schema.remove or other in schema.set:
+        return None
+    now, then = schema.fields[other], back.fields[name]
+    return other if goes_to(now, then) or goes_to(then, now) else None
+
+
 def after_reversal(back, schema, memory, then):
     """Of each field of a schema that comes back, the values that it may have: of now, where they go with it, or as it was then."""
     allowed = {}
     for name, kind in back.fields.items():
         allowed[name] = [then.get(name)]
-        other = schema.rename.get(name, name)
-        if other not in schema.fields or name in schema.remove or other in schema.set or not goes_to(schema.fields[other], kind):
+        other = counterpart(name, back, schema)
+        if other is None:
             continue
         value = memory.get(other)
         if value is None:
@@ -694,7 +718,7 @@ def after_reversal(back, schema, memory, then):
                 allowed[name] = [None]
             continue
         try:
-            value = value_of(data_of(value, schema.fields[other]), kind)
+            value = carried(value, schema.fields[other], kind)
         except Problem:
             continue
         if fits(value, kind):
@@ -709,6 +733,7 @@ class Bucket:
     def __init__(self, schema, allotment, time):
         self.time, self.remainder = time, 0
         self.given = {}  # What living children were given, by their ids.
+        self.owed = 0  # What was spent that a smaller budget, or none, had no room for.
         self.capacity, self.amount, self.per = schema.budget, schema.amount, schema.per
         self.level = self.capacity
         if allotment is not None:
@@ -766,11 +791,15 @@ class Bucket:
         return self.begun[0] - self.capacity, self.begun[1] - self.amount
 
     def under(self, schema, before, allotment, time):
-        """The bucket when a schema takes force: a new one, less what is lent and what was spent."""
+        """The bucket when a schema takes force: a new one, less what is lent and what was spent, also what it has no room for."""
         if (schema.budget, schema.amount, schema.per) == (before.budget, before.amount, before.per):
             return self
         new = Bucket(schema, allotment, time)
         new.given = self.given
+        level = (self.level - Bucket(before, allotment, time).level if self.bounded else 0) - self.owed
+        if new.bounded:
+            level += new.level
+        new.owed = max(0, -level)
         if new.bounded and not self.bounded:
             need(not any(budget or amount for budget, _, amount, _ in self.given.values()),
                  "a living child has a part of a slope that begins with it")
@@ -779,7 +808,8 @@ class Bucket:
             new.capacity, new.amount = new.capacity - budget, new.amount - amount
             need(new.capacity >= 0 and new.amount >= 0, "more of the slope is lent than there is")
             need(not amount or new.per == self.per, "a refill of another period is lent")
-            new.level = max(0, new.capacity - (self.capacity - self.level))
+        if new.bounded:
+            new.level = min(max(0, level), new.capacity)
         return new
 
     def left_at_end(self, allotment):
@@ -1188,10 +1218,10 @@ class Walk:
     def upgrade(self, record):
         need(self.closed is None, f"a {self.closed} object is not upgraded")
         self.signed(record)
-        before, then = (record.seq, self.digest, self.behaviour, self.memory), None
+        before, then = (record.seq, self.digest, self.behaviour, self.memory, self.origins), None
         if 27 in record.keys:
             need(self.reversible and self.reversible[0] == record[27], "what it reverts is not the last upgrade, or is a reversal itself")
-            _, digest, behaviour, then = self.reversible
+            _, digest, behaviour, *then = self.reversible
             need(record.get(41) == behaviour, "the behaviour that comes back is not the one before")
             need(record.get(17) == (None if digest == self.digest else digest), "the schema that comes back is not the one before")
         elif 17 not in record.keys:
@@ -1203,11 +1233,12 @@ class Walk:
         self.reversible = None if 27 in record.keys else before
 
     def change_schema(self, record, then):
-        """Another schema takes force, by its migration, or by a reversal with the memory before the upgrade that it reverts."""
+        """Another schema takes force, by its migration, or by a reversal with what was before the upgrade that it reverts."""
         before, schema = self.schema, self.schemas[record[17]]
+        memory, origins = then or (None, {})
         need(record[42] == self.digest, "`was` is not the schema in force")
         need(record[17] != self.digest and schema.name == before.name, "the schema is not another one of the same name")
-        allowed = after_upgrade(schema, before, self.memory) if then is None else after_reversal(schema, before, self.memory, then)
+        allowed = after_upgrade(schema, before, self.memory) if then is None else after_reversal(schema, before, self.memory, memory)
         was_incomplete, values = before.gaps(self.memory), record[12]
         self.digest, self.schema = record[17], schema
         need(None not in values.values(), "a memory with a null")
@@ -1217,8 +1248,9 @@ class Walk:
                  f"field `{name}` has not the value that comes over")
         for name in schema.gaps(values):
             need(was_incomplete and allowed[name], f"field `{name}` has no value")
-        self.origins = {name: self.origins[name] if name in before.drift and before.drift[name][0] == origin else origin
-                        for name, (origin, _) in schema.drift.items()}
+        was = {name: source_of(name, schema, before) if then is None else counterpart(name, schema, before) for name in schema.drift}
+        self.origins = {name: self.origins[was[name]] if was[name] in before.drift and before.drift[was[name]][0] == origin
+                        else origins.get(name, origin) for name, (origin, _) in schema.drift.items()}
         self.drift(values)
         for name in self.effects.values():
             need(schema.call(name) and schema.call(name) == before.call(name), f"an effect of `{name[:64]}` is under way, which the schema has not")

@@ -650,6 +650,15 @@ class Upgraded(unittest.TestCase):
             {7: "heat", 8: 0, 10: "heats", 12: {"temp": 17.0}, 13: 60_000_000}) or s["observed again"].pop(9), "slope", "observed again")
         no_slope = lambda t: t.second.pop("trust_slope")
         self.accept("none", self.schemas(no_slope, costs(999_000_000), "heated again"))
+        # 60 were spent of 100: of 5, then of 100 again, 40 are left.
+        def again(cost):
+            def spends(story):
+                story["heated again"].pop(13)
+                story["observed again"].update({7: "heat", 8: 0, 10: "heats", 12: {"temp": 17.0}, 13: cost})
+                story["observed again"].pop(9)
+            return self.schemas(slope(budget=5), spends, "observed again")
+        self.accept("what a smaller budget had no room for is owed", again(40_000_000))
+        self.refuse("and not forgiven", again(41_000_000), "slope", "observed again")
         begins = lambda t: t.first.update(trust_slope={})
         self.accept("one that begins", self.schemas(begins, costs(120_000_000), "heated again"))
         self.refuse("one that begins, and no more", self.schemas(begins, costs(120_000_001), "heated again"), "slope", "heated again")
@@ -773,12 +782,29 @@ class Upgraded(unittest.TestCase):
             with self.subTest(data):
                 self.assertEqual(abide_verify.value_of(data, kind), value)
                 self.assertEqual(type(abide_verify.value_of(data, kind)), type(value))
-                self.assertEqual(abide_verify.data_of(value, kind), data)
         properties = {"a": {"type": "integer"}, "b": {"type": "integer", "default": 2}, "c": {"type": "integer", "nullable": True}}
         self.assertEqual(abide_verify.value_of({"a": 1}, {"type": "object", "properties": properties}), {"a": 1, "b": 2, "c": None})
         for form, data in (("duration", "90s"), ("duration", "1h0m"), ("date-time", "1970-13-01T00:00:00Z"), ("date-time", "now"),
-                           ("date-time", "2500-01-01T00:00:00Z"), ("byte", "?")):
+                           ("date-time", "2500-01-01T00:00:00Z"), ("byte", "?"), ("byte", "AB==")):
             self.assertRaises(abide_verify.Problem, abide_verify.value_of, data, {"type": "string", "format": form})
+
+    def test_values_of_one_type_as_of_another(self):
+        integer, number, text_, wait = {"type": "integer"}, {"type": "number"}, {"type": "string"}, {"type": "string", "format": "duration"}
+        many = lambda kind: {"type": "array", "items": kind}
+        of = lambda **kinds: {"type": "object", "properties": kinds}
+        by_name = lambda kind: {"type": "object", "additionalProperties": kind}
+        for old, new in ((integer, number), (many(integer), many(number)), (of(a=integer), of(a=number, b=wait)), (by_name(integer), by_name(number))):
+            self.assertTrue(abide_verify.goes_to(old, new) and not abide_verify.goes_to(new, old), (old, new))
+        for old, new in ((text_, wait), (many(text_), many(wait)), (of(a=text_), of(a=wait)), (by_name(text_), by_name(wait)), (of(a=integer), by_name(integer))):
+            self.assertFalse(abide_verify.goes_to(old, new) or abide_verify.goes_to(new, old), (old, new))
+        for value, old, new, carried in (
+                (3, integer, number, 3.0), (2**53, integer, number, 2.0**53), (5.0, number, integer, 5), ([1], many(integer), many(number), [1.0]),
+                ({"a": 1}, of(a=integer), of(a=number, b=integer | {"default": 7}), {"a": 1.0, "b": 7}), ({"x": 2.0}, by_name(number), by_name(integer), {"x": 2})):
+            result = abide_verify.carried(value, old, new)
+            self.assertEqual(forge.encode(result), forge.encode(carried))
+        for value, old, new in ((2**53 + 1, integer, number), ([2**63 - 1], many(integer), many(number)), (5.5, number, integer), (2.0**63, number, integer),
+                                ({"b": 1}, of(a=integer, b=integer), of(a=integer))):
+            self.assertRaises(abide_verify.Problem, abide_verify.carried, value, old, new)
 
 
 if __name__ == "__main__":

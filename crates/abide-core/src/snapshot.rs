@@ -18,11 +18,11 @@ use crate::record::decode::{DecodeError, allotment, arity, length, list, pending
 use crate::record::encode::{Sink, write_allotment, write_pending, write_policy};
 use crate::schema::{MutationIx, Refill, RuleIx, Schema};
 use crate::slope::Bucket;
-use crate::state::{PendingEffect, Previous, RuleMemory, State, Status};
+use crate::state::{Before, PendingEffect, Previous, RuleMemory, State, Status};
 use crate::time::{Span, Timestamp};
 
 /// The version of this form.
-const VERSION: u64 = 4;
+const VERSION: u64 = 5;
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
@@ -153,9 +153,11 @@ fn write_previous(
 ) -> std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> {
     e.array(3)?.u64(previous.seq)?;
     match &previous.schema {
-        Some((schema, memory)) => {
-            e.array(2)?.bytes(&schema.digest)?;
+        Some(Before { schema, memory, drift_from }) => {
+            e.array(3)?.bytes(&schema.digest)?;
             schema.memory.encode_slots(memory, e);
+            e.array(drift_from.len() as u64)?;
+            drift_from.iter().try_for_each(|from| e.f64(*from)?.ok())?;
         }
         None => e.null()?.ok()?,
     }
@@ -166,10 +168,11 @@ fn read_previous(d: &mut Decoder<'_>, schemas: &BTreeMap<Hash, Arc<Schema>>) -> 
     arity(d, 3)?;
     let seq = d.u64()?;
     let schema = maybe(d, |d| {
-        arity(d, 2)?;
+        arity(d, 3)?;
         let digest = Hash(fixed(d)?);
-        let schema = schemas.get(&digest).ok_or(DecodeError::UnknownSchema(digest))?;
-        Ok((Arc::clone(schema), schema.memory.decode_slots(d)?))
+        let schema = Arc::clone(schemas.get(&digest).ok_or(DecodeError::UnknownSchema(digest))?);
+        let memory = schema.memory.decode_slots(d)?;
+        Ok(Before { schema, memory, drift_from: list(d, |d| Ok(d.f64()?))? })
     })?;
     Ok(Box::new(Previous { seq, schema, behaviour: read_behaviour(d)? }))
 }
@@ -195,7 +198,7 @@ fn write_state(
     state: &State,
     e: &mut Sink<'_>,
 ) -> std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>> {
-    e.array(10)?.u8(state.status as u8)?;
+    e.array(11)?.u8(state.status as u8)?;
     match &state.bucket {
         Some(b) => {
             e.array(6)?.u64(b.capacity)?.u64(b.level)?.u64(b.remainder)?.i64(b.at.0)?;
@@ -205,7 +208,7 @@ fn write_state(
             e.null()?;
         }
     }
-    e.array(state.drift_from.len() as u64)?;
+    e.u64(state.owed)?.array(state.drift_from.len() as u64)?;
     state.drift_from.iter().try_for_each(|from| e.f64(*from)?.ok())?;
     e.array(state.rules.len() as u64)?;
     for rule in &state.rules {
@@ -298,7 +301,7 @@ fn read_object(d: &mut Decoder<'_>, schemas: &BTreeMap<Hash, Arc<Schema>>) -> Re
 }
 
 fn read_state(d: &mut Decoder<'_>) -> Result<State> {
-    arity(d, 10)?;
+    arity(d, 11)?;
     Ok(State {
         memory: Vec::new(),
         status: status(d.u8()?)?,
@@ -309,6 +312,7 @@ fn read_state(d: &mut Decoder<'_>) -> Result<State> {
                 Some(Refill { amount: d.u64()?, per: Span(d.i64()?) }).filter(|refill| refill.per.0 > 0);
             Ok(Bucket { capacity, refill, level, remainder, at })
         })?,
+        owed: d.u64()?,
         drift_from: list(d, |d| Ok(d.f64()?))?,
         rules: list(d, |d| {
             arity(d, 6)?;

@@ -13,12 +13,12 @@ use crate::field::Slot;
 use crate::record::{
     Caller, Code, Counted, DenialKey, Denied, Event, Genesis, Hash, Mutated, Record, Signature,
 };
-use crate::schema::{MutationIx, Refill, Rule, RuleIx, Schema};
+use crate::schema::{Micro, MutationIx, Refill, Rule, RuleIx, Schema};
 use crate::slope::{Allotment, Bucket};
 use crate::time::{Span, Timestamp};
 use crate::value::Value;
 
-pub use upgrade::{Previous, RebaseError};
+pub use upgrade::{Before, Previous, RebaseError, Rebased};
 
 /// What an object may do, as its lineage left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub struct State {
     pub status: Status,
     /// The slope's bucket; `None`: no bound.
     pub bucket: Option<Bucket>,
+    /// What was spent that a smaller budget, or none, had no room for, in millionths: a greater one begins with it.
+    pub owed: Micro,
     /// The value each field under `drift` is measured from, in the order of the schema's `drift`.
     pub drift_from: Vec<f64>,
     /// What the rules remember, in the order of the schema's rules.
@@ -195,6 +197,7 @@ impl State {
             memory,
             status: Status::Incomplete,
             bucket: bucket(schema, genesis.allotment.as_ref(), at),
+            owed: 0,
             drift_from: schema.trust_slope.drift.iter().map(|drift| drift.from).collect(),
             rules: vec![RuleMemory::default(); schema.rules.len()],
             sleep: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::admission::{denial, evaluation};
 use crate::document::Diagnostic;
 use crate::expr::{Env, Expected, Program, Scope, compile};
-use crate::field::{Field, FieldType, Kind, Slot, Violation};
+use crate::field::{Field, FieldType, Slot, Violation};
 use crate::record::{Code, Place, Reason};
 use crate::schema::{Migration, Schema};
 use crate::time::Timestamp;
@@ -121,7 +121,7 @@ impl Transition {
             Origin::New => self.otherwise(slot, ty),
             Origin::Carried(was) => match (self.from.memory.get(*was), before.get(usize::from(was.0))) {
                 (Some(old), Some(value)) if !matches!(value, Value::Null) => {
-                    converted(&old.ty, ty, value).map_err(|violation| out_of_bounds(field, violation))?
+                    ty.convert(&old.ty, value).map_err(|violation| out_of_bounds(field, violation))?
                 }
                 _ if ty.nullable => Value::Null,
                 _ => self.otherwise(slot, ty),
@@ -171,13 +171,15 @@ pub fn counterpart(then: &Schema, slot: Slot, now: &Schema) -> Option<Slot> {
     let is_removed = migration.is_some_and(|migration| migration.remove.contains(&field.name));
     let later = renamed.or_else(|| now.memory.slot(&field.name).filter(|_| !is_removed))?;
     let is_computed = migration.is_some_and(|m| m.set.iter().any(|(computed, _)| *computed == later));
-    (!is_computed && goes_with(&now.memory.get(later)?.ty, &field.ty)).then_some(later)
+    let (later_ty, ty) = (&now.memory.get(later)?.ty, &field.ty);
+    (!is_computed && (ty.takes(later_ty) || later_ty.takes(ty))).then_some(later)
 }
 
 /// A value of a field of the schema `now` as one of its counterpart in `then`, if it is one.
 #[must_use]
 pub fn carried_back(then: &Schema, slot: Slot, now: &Schema, later: Slot, value: &Value) -> Option<Value> {
-    converted(&now.memory.get(later)?.ty, &then.memory.get(slot)?.ty, value).ok()
+    let field = then.memory.get(slot)?;
+    field.ty.convert(&now.memory.get(later)?.ty, value).ok()
 }
 
 fn refusal(message: String, help: impl Into<String>) -> Diagnostic {
@@ -218,8 +220,11 @@ fn check_kept(from: &Schema, to: &Schema, wrong: &mut Vec<Diagnostic>) {
     let migration = to.migration.as_ref();
     for field in &from.memory.fields {
         // A field of its name that another one is renamed to does not take its value.
-        let same = to.memory.slot(&field.name);
-        let same = same.filter(|slot| !migration.is_some_and(|m| m.rename.values().any(|is| is == slot)));
+        let renamed_to = |slot: &Slot| {
+            let mut renamed = migration.iter().flat_map(|m| &m.rename);
+            renamed.any(|(was, is)| is == slot && from.memory.slot(was).is_some())
+        };
+        let same = to.memory.slot(&field.name).filter(|slot| !renamed_to(slot));
         let is_taken = same.is_some()
             || migration
                 .is_some_and(|m| m.rename.contains_key(&field.name) || m.remove.contains(&field.name));
@@ -253,15 +258,9 @@ fn origin(from: &Schema, to: &Schema, field: &Field, slot: Slot) -> Result<Origi
             errors.into_iter().map(error).collect()
         });
     }
-    let renamed = migration.and_then(|m| {
-        m.rename.iter().filter(|(_, is)| **is == slot).find_map(|(was, _)| from.memory.slot(was))
-    });
-    let is_removed =
-        migration.is_some_and(|m| m.remove.contains(&field.name) || m.rename.contains_key(&field.name));
-    let same = || from.memory.slot(&field.name).filter(|_| !is_removed);
-    let Some(was) = renamed.or_else(same) else { return Ok(Origin::New) };
+    let Some(was) = source(from, to, slot) else { return Ok(Origin::New) };
     match from.memory.get(was) {
-        Some(old) if !goes_with(&old.ty, &field.ty) => {
+        Some(old) if !field.ty.takes(&old.ty) => {
             let words = |ty: &FieldType| ty.in_words().split(", as in").next().unwrap_or_default().to_owned();
             let message =
                 format!("field `{}` is {} now, and was {}", field.name, words(&field.ty), words(&old.ty));
@@ -272,28 +271,18 @@ fn origin(from: &Schema, to: &Schema, field: &Field, slot: Slot) -> Result<Origi
     }
 }
 
-/// Whether values of one type can be carried over to another as they are: where the type is the same, bounds aside, and from
-/// integers to numbers.
-fn goes_with(from: &FieldType, to: &FieldType) -> bool {
-    let widens = matches!((&from.kind, &to.kind), (Kind::Integer { .. }, Kind::Number { .. }));
-    widens || std::mem::discriminant(&from.kind) == std::mem::discriminant(&to.kind)
-}
-
-/// A value of one type as one of another, within its bounds.
-fn converted(from: &FieldType, to: &FieldType, value: &Value) -> Result<Value, Violation> {
-    let value = match to.kind {
-        // What is within is found by its name, or may widen.
-        Kind::Array { .. } | Kind::Object(_) | Kind::Map { .. } => {
-            to.value_from_json(&from.to_json(value))?
-        }
-        _ => value.clone(),
-    };
-    let value = to.normalize(value);
-    to.check(&value)?;
-    Ok(value)
+/// The field of `from` that is renamed to a field of `to`, or that has its name and is neither renamed nor removed.
+pub(crate) fn source(from: &Schema, to: &Schema, slot: Slot) -> Option<Slot> {
+    let (field, migration) = (to.memory.get(slot)?, to.migration.as_ref());
+    let renamed = migration.and_then(|m| {
+        m.rename.iter().filter(|(_, is)| **is == slot).find_map(|(was, _)| from.memory.slot(was))
+    });
+    let is_gone =
+        migration.is_some_and(|m| m.remove.contains(&field.name) || m.rename.contains_key(&field.name));
+    renamed.or_else(|| from.memory.slot(&field.name).filter(|_| !is_gone))
 }
 
 fn out_of_bounds(field: &Field, violation: Violation) -> Reason {
-    let message = format!("field `{}`: {}", field.name, violation.message);
+    let message = format!("field `{}{}`: {}", field.name, violation.path, violation.message);
     denial(Code::Bounds, Place::Field(Arc::clone(&field.name)), Some(violation.value), message).reason
 }

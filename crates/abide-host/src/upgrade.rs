@@ -9,7 +9,7 @@ use abide_core::record::json::{behaviour_json, micro_json};
 use abide_core::record::{Hash, Reason};
 use abide_core::schema::{Micro, Schema};
 use abide_core::time::Timestamp;
-use abide_core::transition::{Origin, counterpart};
+use abide_core::transition::{Origin, carried_back, counterpart};
 use abide_core::value::Value;
 use serde_json::{Value as Json, json};
 
@@ -106,8 +106,9 @@ impl Plan {
             Ok(Change::Force { behaviour, schema, .. }) => {
                 plan.behaviour = behaviour;
                 if let Some((to, memory)) = schema {
-                    let bucket = object.state.rebased(&plan.from, &to, object.allotment.as_ref(), now);
-                    plan.slope.1 = bucket.ok().flatten().map(|bucket| bucket.level);
+                    let rebased = object.state.rebased(&plan.from, &to, object.allotment.as_ref(), now);
+                    let bucket = rebased.ok().and_then(|rebased| rebased.bucket);
+                    plan.slope.1 = bucket.map(|bucket| bucket.level);
                     plan.to = to;
                     plan.fields = plan.compare(object, act, &memory);
                 }
@@ -139,7 +140,12 @@ impl Plan {
                     Some(Origin::New) | None => (None, How::Default),
                 },
                 _ => match counterpart(to, slot, from) {
-                    Some(had) => (Some(had), How::Kept),
+                    Some(had) => {
+                        let now = object.state.memory.get(usize::from(had.0));
+                        let back = now.and_then(|now| carried_back(to, slot, from, had, now));
+                        let is_kept = back.as_ref() == memory.get(index);
+                        (Some(had), if is_kept { How::Kept } else { How::Restored })
+                    }
                     None => (same, How::Restored),
                 },
             };

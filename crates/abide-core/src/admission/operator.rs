@@ -13,7 +13,7 @@ use crate::object::Object;
 use crate::policy::Policy;
 use crate::record::{Code, Event, Hash, Place, SchemaChange, Signature, Upgrade};
 use crate::schema::{Mutation, Schema};
-use crate::state::{Previous, RebaseError, State, Status};
+use crate::state::{Before, Previous, RebaseError, State, Status};
 use crate::time::Timestamp;
 use crate::transition::{Transition, back};
 use crate::value::Value;
@@ -63,7 +63,7 @@ impl OperatorAct {
     #[must_use]
     pub fn revert(object: &Object) -> Option<Self> {
         let Previous { seq, schema, behaviour } = object.state.previous.as_deref()?;
-        let schema = schema.as_ref().map(|(schema, _)| Hash(schema.digest));
+        let schema = schema.as_ref().map(|before| Hash(before.schema.digest));
         Some(Self::Revert { of: *seq, schema, behaviour: *behaviour })
     }
 
@@ -181,13 +181,13 @@ impl OperatorAct {
                         .map(|reason| Denial { reason, affordable_at: None })
                         .collect::<Vec<_>>()
                 })?;
-                check_change(object, transition.to(), &memory, now)?;
+                check_change(object, transition.to(), &memory, false, now)?;
                 let schema = Some((Arc::clone(transition.to()), memory));
                 Ok(Change::Force { behaviour: *behaviour, schema, reverts: None })
             }
             Self::Revert { of, schema, behaviour } => {
                 let kept = object.state.previous.as_deref().filter(|kept| {
-                    let was = kept.schema.as_ref().map(|(schema, _)| Hash(schema.digest));
+                    let was = kept.schema.as_ref().map(|before| Hash(before.schema.digest));
                     kept.seq == *of && was == *schema && kept.behaviour == *behaviour
                 });
                 let Some(kept) = kept else {
@@ -195,9 +195,9 @@ impl OperatorAct {
                 };
                 let schema = match &kept.schema {
                     None => None,
-                    Some((then, memory)) => {
+                    Some(Before { schema: then, memory, .. }) => {
                         let memory = back(then, memory, &object.schema, &object.state.memory);
-                        check_change(object, then, &memory, now)?;
+                        check_change(object, then, &memory, true, now)?;
                         Some((Arc::clone(then), memory))
                     }
                 };
@@ -254,7 +254,13 @@ pub(crate) fn missing_behaviour(schema: &Schema, behaviour: Option<Behaviour>) -
 }
 
 /// Everything that an object has against a schema, and a memory under it, in force.
-fn check_change(object: &Object, to: &Schema, memory: &[Value], now: Timestamp) -> Result<(), Vec<Denial>> {
+fn check_change(
+    object: &Object,
+    to: &Schema,
+    memory: &[Value],
+    reverts: bool,
+    now: Timestamp,
+) -> Result<(), Vec<Denial>> {
     let state = &object.state;
     let mut wrong = Vec::new();
     let mut deny = |code, place, value, message: String| wrong.push(*denial(code, place, value, message));
@@ -271,7 +277,7 @@ fn check_change(object: &Object, to: &Schema, memory: &[Value], now: Timestamp) 
     if let Err(RebaseError { message }) = state.rebased(&object.schema, to, object.allotment.as_ref(), now) {
         deny(Code::Slope, Place::Object, None, message.to_owned());
     }
-    for (field, value, drift, from) in state.drifts(&object.schema, to, memory) {
+    for (field, value, drift, from) in state.drifts(&object.schema, to, memory, reverts) {
         if (value - from).abs() > drift.within {
             let message =
                 format!("field `{}` would be {value}, more than {} from {from}", field.name, drift.within);
@@ -288,7 +294,7 @@ fn check_change(object: &Object, to: &Schema, memory: &[Value], now: Timestamp) 
         });
         if let (Some(was), None) = (was, stays) {
             let message = format!(
-                "the effect of `{}` in record {seq} waits for its outcome, and would have no mutation: ask again after it",
+                "the effect of `{}` in record {seq} waits for its outcome, and the schema has no such mutation, or one of another effect: ask again after it",
                 was.name
             );
             deny(Code::Effect, Place::Object, Some(seq.to_string()), message);

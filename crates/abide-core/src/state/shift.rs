@@ -24,6 +24,7 @@ impl State {
             memory: _,
             status: _,
             bucket,
+            owed: _,
             drift_from: _,
             rules,
             sleep,

@@ -6,9 +6,10 @@ use super::{RuleMemory, State, Status, bucket, numeric};
 use crate::field::Field;
 use crate::guest::Behaviour;
 use crate::record::{Record, Upgrade};
-use crate::schema::{Drift, MutationIx, Refill, Rule, RuleIx, Schema};
+use crate::schema::{Drift, Micro, MutationIx, Refill, Rule, RuleIx, Schema};
 use crate::slope::{Allotment, Bucket};
 use crate::time::Timestamp;
+use crate::transition::{counterpart, source};
 use crate::value::Value;
 
 /// What was in force before the last upgrade, for its reversal.
@@ -16,10 +17,30 @@ use crate::value::Value;
 pub struct Previous {
     /// The number of the upgrade's record.
     pub seq: u64,
-    /// The schema and the memory under it, if the upgrade changed them.
-    pub schema: Option<(Arc<Schema>, Vec<Value>)>,
+    /// The schema and what was under it, if the upgrade changed them.
+    pub schema: Option<Before>,
     /// The behaviour.
     pub behaviour: Option<Behaviour>,
+}
+
+/// A schema that was in force, and what was under it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Before {
+    /// The schema.
+    pub schema: Arc<Schema>,
+    /// The memory.
+    pub memory: Vec<Value>,
+    /// What the fields under `drift` were measured from.
+    pub drift_from: Vec<f64>,
+}
+
+/// What a slope is after another schema took force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rebased {
+    /// The bucket.
+    pub bucket: Option<Bucket>,
+    /// What was spent that the bucket has no room for.
+    pub owed: Micro,
 }
 
 /// Why a slope cannot be reckoned anew.
@@ -46,12 +67,15 @@ impl State {
             for (slot, value) in &change.memory {
                 super::put(&mut memory, *slot, value.clone());
             }
-            let drift_from = self.drifts(was, is, &memory).map(|(.., from)| from);
-            self.drift_from = drift_from.collect();
-            self.bucket = self.rebased(was, is, allotment, record.time).unwrap_or(self.bucket);
+            let drifts = self.drifts(was, is, &memory, upgrade.reverts.is_some());
+            let drift_from = drifts.map(|(.., from)| from).collect();
+            let drift_from = std::mem::replace(&mut self.drift_from, drift_from);
+            if let Ok(Rebased { bucket, owed }) = self.rebased(was, is, allotment, record.time) {
+                (self.bucket, self.owed) = (bucket, owed);
+            }
             let before = std::mem::replace(&mut self.memory, memory);
             self.take_over(was, is, &before, record.time);
-            kept = Some((Arc::clone(was), before));
+            kept = Some(Before { schema: Arc::clone(was), memory: before, drift_from });
         }
         let previous = Previous { seq: record.seq, schema: kept, behaviour };
         self.previous = upgrade.reverts.is_none().then(|| Box::new(previous));
@@ -69,8 +93,12 @@ impl State {
             old.map_or_else(RuleMemory::default, |(old, memory)| {
                 let reads_new = rule.when.reads().iter().any(|slot| {
                     let Some(field) = is.memory.get(slot) else { return true };
-                    let had = was.memory.slot(&field.name).and_then(|slot| before.get(usize::from(slot.0)));
-                    had != self.memory.get(usize::from(slot.0))
+                    let Some(old) = was.memory.slot(&field.name) else { return true };
+                    let values = before.get(usize::from(old.0)).zip(self.memory.get(usize::from(slot.0)));
+                    let Some((had, has)) = values else { return true };
+                    let ty = was.memory.get(old).map(|old| &old.ty);
+                    // An integer that became a number has no other value.
+                    had != has && ty.is_none_or(|ty| field.ty.convert(ty, had).ok().as_ref() != Some(has))
                 });
                 memory.taken_over(old, rule, reads_new, at)
             })
@@ -96,8 +124,8 @@ impl State {
         self.complete(is);
     }
 
-    /// The bucket under another schema, at a time: what was spent stays spent, and what was given to children and has not come
-    /// back stays given.
+    /// The slope under another schema, at a time: what was spent stays spent, also what the new bucket has no room for, and what
+    /// was given to children and has not come back stays given.
     ///
     /// # Errors
     /// When more was given than there would be, or of a refill that would have another period.
@@ -107,17 +135,27 @@ impl State {
         is: &Schema,
         allotment: Option<&Allotment>,
         at: Timestamp,
-    ) -> Result<Option<Bucket>, RebaseError> {
-        if was.trust_slope.budget == is.trust_slope.budget && was.trust_slope.refill == is.trust_slope.refill
-        {
-            return Ok(self.bucket);
+    ) -> Result<Rebased, RebaseError> {
+        let (slope_was, slope_is) = (&was.trust_slope, &is.trust_slope);
+        if slope_was.budget == slope_is.budget && slope_was.refill == slope_is.refill {
+            return Ok(Rebased { bucket: self.bucket, owed: self.owed });
         }
-        let Some(whole) = bucket(is, allotment, at) else { return Ok(None) };
+        // What there is, debts off, in relation to what it began with.
+        let begun = bucket(was, allotment, at).map_or(0, |whole| i128::from(whole.level));
+        let level = self.bucket.map_or(begun, |old| i128::from(old.at(at).level)) - i128::from(self.owed);
+        let owed = |level: i128| Micro::try_from(-level).unwrap_or(0);
+        let Some(whole) = bucket(is, allotment, at) else {
+            return Ok(Rebased { bucket: None, owed: owed(level - begun) });
+        };
+        let level = level - begun + i128::from(whole.level);
+        let of = |whole: Bucket| {
+            let within = Micro::try_from(level.max(0)).unwrap_or(Micro::MAX).min(whole.capacity);
+            Rebased { bucket: Some(Bucket { level: within, ..whole }), owed: owed(level) }
+        };
         let refuse = |message| Err(RebaseError { message });
-        let (Some(old), Some(lent)) = (self.bucket.map(|bucket| bucket.at(at)), self.lent(was, allotment))
-        else {
+        let Some(lent) = self.lent(was, allotment) else {
             return match self.children.values().any(|part| part.budget > 0 || part.refill > 0) {
-                false => Ok(Some(whole)),
+                false => Ok(of(whole)),
                 true => refuse(
                     "children that live have parts of a slope without a bound; give it one when they have ended",
                 ),
@@ -130,39 +168,47 @@ impl State {
         };
         let refill = match whole.refill {
             refill if lent.refill == 0 => refill,
-            Some(Refill { amount, per }) if per == lent.per => match amount.checked_sub(lent.refill) {
-                Some(amount) => Some(Refill { amount, per }),
-                None => {
-                    return refuse(
-                        "more of the refill was given to children, and has not come back, than there would be",
-                    );
-                }
-            },
-            _ => {
+            Some(Refill { per, .. }) if per != lent.per => {
                 return refuse(
                     "a part of the refill was given to children, and has not come back: its period must stay",
                 );
             }
+            refill => {
+                let left = refill.and_then(|Refill { amount, per }| {
+                    Some(Refill { amount: amount.checked_sub(lent.refill)?, per })
+                });
+                if left.is_none() {
+                    return refuse(
+                        "more of the refill was given to children, and has not come back, than there would be",
+                    );
+                }
+                left
+            }
         };
-        let spent = old.capacity.saturating_sub(old.level);
-        Ok(Some(Bucket { level: capacity.saturating_sub(spent), ..Bucket::full(capacity, refill, at) }))
+        Ok(of(Bucket::full(capacity, refill, at)))
     }
 
     /// The fields that drift under another schema: each with its value in a memory of that schema, and what it is measured
-    /// from. That stays where operators left it, unless the schema states another value.
+    /// from. That stays where operators left it, unless the schema states another value; a reversal brings back what it was.
     pub fn drifts<'a>(
         &'a self,
         was: &'a Schema,
         is: &'a Schema,
         memory: &'a [Value],
+        reverts: bool,
     ) -> impl Iterator<Item = (&'a Field, f64, &'a Drift, f64)> {
-        is.trust_slope.drift.iter().filter_map(move |drift| {
+        let kept = self.previous.as_deref().filter(|_| reverts).and_then(|previous| previous.schema.as_ref());
+        is.trust_slope.drift.iter().zip(0..).filter_map(move |(drift, nth): (_, usize)| {
             let field = is.memory.get(drift.field)?;
-            let stated = was.trust_slope.drift.iter().zip(&self.drift_from).find(|(old, _)| {
-                was.memory.get(old.field).is_some_and(|old| old.name == field.name)
-                    && old.from.to_bits() == drift.from.to_bits()
-            });
-            let from = stated.map_or(drift.from, |(_, from)| *from);
+            let old = if reverts { counterpart(is, drift.field, was) } else { source(was, is, drift.field) };
+            let stayed = was
+                .trust_slope
+                .drift
+                .iter()
+                .zip(&self.drift_from)
+                .find(|(had, _)| Some(had.field) == old && had.from.to_bits() == drift.from.to_bits());
+            let came_back = || kept.and_then(|kept| kept.drift_from.get(nth));
+            let from = stayed.map(|(_, from)| from).or_else(came_back).copied().unwrap_or(drift.from);
             let value = memory.get(usize::from(drift.field.0)).and_then(numeric).unwrap_or(from);
             Some((field, value, drift, from))
         })

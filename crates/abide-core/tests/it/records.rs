@@ -144,8 +144,8 @@ fn a_snapshot_of_another_version_or_a_damaged_one_is_refused() {
     let restored = Engine::restore(&bytes).unwrap();
     assert_eq!(restored.snapshot(), bytes);
     let mut another = bytes.clone();
-    assert_eq!(another[1], 4, "the version stands first");
-    for version in [3, 5] {
+    assert_eq!(another[1], 5, "the version stands first");
+    for version in [4, 6] {
         another[1] = version;
         assert_eq!(Engine::restore(&another).unwrap_err(), DecodeError::Version(version.into()));
     }

@@ -98,7 +98,7 @@ fn what_was_spent_stays_spent_and_drift_stays_where_operators_left_it() {
     upgraded(&mut world, &TANK.replace("budget: 10,", ""));
     assert_eq!(world.state().bucket, None);
     upgraded(&mut world, &TANK.replace("within: 50", "within: 60"));
-    assert_eq!((world.level("o"), &world.state().drift_from), (10_000_000, &vec![50.0]));
+    assert_eq!((world.level("o"), &world.state().drift_from), (7_000_000, &vec![50.0]), "3 of 10 are spent");
     upgraded(&mut world, &TANK.replace("from: 50, within: 50", "from: 40, within: 50"));
     assert_eq!(world.state().drift_from, [40.0], "another `from` is stated");
 }
@@ -274,6 +274,110 @@ fn the_way_back_is_refused_where_an_old_invariant_would_not_hold() {
     world.act("o", OperatorAct::revert(world.object("o")).unwrap());
     world.tick(7);
     assert_eq!(&*world.object("o").schema.version, "1.0.0");
+}
+
+fn reverted(world: &mut World) {
+    world.act("o", OperatorAct::revert(world.object("o")).unwrap());
+    world.tick(world.clock.time.0 / S + 1);
+    assert!(matches!(world.verdicts[0].1, Verdict::Recorded(_)), "{:?}", world.verdicts);
+}
+
+#[test]
+fn a_debt_is_not_forgiven() {
+    for less in ["budget: 1,", ""] {
+        let mut world = tank();
+        observe(&mut world, 85);
+        world.tick(1);
+        world.tick(61);
+        assert_eq!(world.level("o"), 7_000_000);
+        upgraded(&mut world, &TANK.replace("budget: 10,", less));
+        world.restart();
+        reverted(&mut world);
+        assert_eq!((world.level("o"), world.state().owed), (7_000_000, 0), "{less}");
+        // Nor is it by an upgrade instead of a reversal, in several steps.
+        upgraded(&mut world, &TANK.replace("budget: 10,", less));
+        upgraded(&mut world, &TANK.replace("budget: 10", "budget: 2"));
+        assert_eq!((world.level("o"), world.state().owed), (0, 1_000_000), "{less}");
+        upgraded(&mut world, &TANK.replace("budget: 10", "budget: 20"));
+        assert_eq!((world.level("o"), world.state().owed), (17_000_000, 0), "{less}");
+    }
+}
+
+#[test]
+fn a_child_has_no_more_than_it_was_given() {
+    let field = "fields: { x: { type: integer, default: 0 } }\n";
+    let kid = |budget: u32| format!("{field}trust_slope: {{ budget: {budget} }}");
+    let parent = format!(
+        "{field}mutations: {{ go: {{ from: [rule], set: {{ x: self.x + 1 }}, cost: 7 }} }}\nrules: [ {{ name: spend, when: self.x == 0, then: {{ mutate: go }} }}, {{ name: make, when: self.x == 1, then: {{ spawn: {{ schema: kid, budget: 10 }} }} }} ]\ntrust_slope: {{ budget: 10 }}\n"
+    );
+    let mut world = World::empty();
+    world.know(&version("kid", 1, &kid(5)));
+    world.begin("o", &version("lab", 1, &parent), policy(), &json!({})).unwrap();
+    world.tick(1);
+    world.tick(2);
+    let id = world.engine.objects().iter().map(|object| object.id.to_string()).find(|id| id != "o").unwrap();
+    let level = |world: &World| world.level(&id);
+    assert_eq!(level(&world), 3_000_000, "of 5");
+    world.upgrade(&id, &version("kid", 2, &kid(10)));
+    world.tick(3);
+    assert_eq!(level(&world), 3_000_000, "of 10");
+    world.upgrade(&id, &version("kid", 3, &kid(2)));
+    world.tick(4);
+    world.upgrade(&id, &version("kid", 4, &kid(10)));
+    world.tick(5);
+    assert!(level(&world) <= 3_000_000);
+}
+
+#[test]
+fn drift_comes_back_and_goes_with_a_name() {
+    let adjust = TANK.replace(
+        "  switch:",
+        "  adjust: { from: [operator], args: { v: { type: integer } }, set: { level: args.v } }\n  switch:",
+    );
+    let strict = adjust.replace("within: 50", "within: 5");
+    let mut world = World::empty();
+    world.begin("o", &version("tank", 1, &strict), policy(), &json!({})).unwrap();
+    world.operate("o", "adjust", &json!({ "v": 70 }));
+    world.tick(1);
+    assert_eq!(world.state().drift_from, [70.0]);
+    upgraded(
+        &mut world,
+        "fields: { level: { type: integer, default: 50 }, pump: { type: boolean, default: false } }",
+    );
+    world.restart();
+    reverted(&mut world);
+    assert_eq!(world.state().drift_from, [70.0]);
+    let renamed = strict.replace("level:", "depth:").replace("self.level", "self.depth");
+    upgraded(&mut world, &format!("{renamed}migration: {{ from: 1.0.0, rename: {{ level: depth }} }}"));
+    assert_eq!(world.state().drift_from, [70.0]);
+    reverted(&mut world);
+    assert_eq!(world.state().drift_from, [70.0]);
+}
+
+#[test]
+fn an_integer_becomes_a_number_and_an_integer_again() {
+    let count = |ty: &str| {
+        format!(
+            "fields: {{ n: {{ type: {ty}, default: 3 }}, l: {{ type: array, maxItems: 3, items: {{ type: {ty} }}, default: [1, 2] }} }}\nmutations: {{ put: {{ from: [observation], args: {{ v: {{ type: {ty} }} }}, set: {{ n: args.v, l: '[args.v]' }} }}, ring: {{ from: [rule], cost: 0 }} }}\nrules: [ {{ name: high, when: 'double(self.n) > 2.0', then: {{ mutate: ring }} }} ]\n"
+        )
+    };
+    let mut world = World::empty();
+    world.begin("o", &version("lab", 1, &count("integer")), policy(), &json!({})).unwrap();
+    assert_eq!(world.tick(1), ["ring by rule high"]);
+    world.upgrade("o", &version("lab", 2, &count("number")));
+    assert_eq!(world.tick(2), ["upgrade"], "its guard reads no other value");
+    world.restart();
+    world.observe("put", &json!({ "v": 5 }));
+    world.tick(3);
+    reverted(&mut world);
+    assert_eq!(memory(&world), json!({ "n": 5, "l": [5] }));
+    // A number that is no integer is none.
+    world.upgrade("o", &version("lab", 3, &count("number")));
+    world.tick(10);
+    world.observe("put", &json!({ "v": 5.5 }));
+    world.tick(11);
+    reverted(&mut world);
+    assert_eq!(memory(&world), json!({ "n": 5, "l": [5] }));
 }
 
 #[test]

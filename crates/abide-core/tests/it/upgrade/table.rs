@@ -135,6 +135,13 @@ fn rows() -> Vec<Row> {
             Over(json!({ "x": 5.0 })),
         ),
         Row(
+            "an integer becomes a number, and no number is exactly it",
+            "fields: { x: { type: integer, default: 9007199254740993 } }",
+            none(),
+            "fields: { x: { type: number, default: 1 } }",
+            Refused("bounds", "field `x`: `9007199254740993` is no number of 64 bits"),
+        ),
+        Row(
             "the type is another one, with its value under `set`",
             "fields: { x: { type: number, default: 1.5 } }",
             none(),
@@ -181,7 +188,7 @@ fn rows() -> Vec<Row> {
             WIND,
             none(),
             "fields: { w: { type: object, properties: { gust: { type: number } }, default: { gust: 0 } } }",
-            Refused("bounds", "field `w`"),
+            Refused("bounds", "field `w.dir`: there is no `dir`"),
         ),
         Row(
             "items of a list become numbers",
@@ -189,6 +196,13 @@ fn rows() -> Vec<Row> {
             none(),
             "fields: { l: { type: array, items: { type: number }, maxItems: 2, default: [] } }",
             Over(json!({ "l": [1.0, 2.0] })),
+        ),
+        Row(
+            "what is within a list, an object or a map is of another type",
+            "fields: { l: { type: array, items: { type: string, maxLength: 9 }, maxItems: 3, default: [90s] } }",
+            none(),
+            "fields: { l: { type: array, items: { type: string, format: duration }, maxItems: 3, default: [] } }",
+            Unbound("field `l` is"),
         ),
         Row(
             "an expression under `set` has no value",
@@ -210,6 +224,13 @@ fn rows() -> Vec<Row> {
             none(),
             "fields: { x: { type: integer, default: 1 } }\nmigration: { from: 1.0.0, rename: { y: x }, remove: [x, z] }",
             Unbound("`rename` names `y`, which schema `lab` 1.0.0 has not"),
+        ),
+        Row(
+            "`rename` names what this one of several versions has not, and it has the new name",
+            ONE,
+            none(),
+            "fields: { x: { type: integer, default: 1 } }\nmigration: { from: [0.9.0, 1.0.0], rename: { old: x } }",
+            Over(json!({ "x": 5 })),
         ),
         Row(
             "the version in force is not under `from`",
