@@ -37,6 +37,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("wasmtime", &["abide-wasm", "abide-host", "abide-bench"]),
     ("wasmtime-*", &["abide-wasm", "abide-host"]),
     ("async-nats", &["abide-lattice"]),
+    // Nothing else waits.
+    ("tokio", &["abide-lattice"]),
     // Competitors.
     ("wasmcloud-*", &["abide-bench"]),
     ("wash-*", &["abide-bench"]),
@@ -55,7 +57,6 @@ const CONFINED: &[(&str, &[&str])] = &[
 const ABSENT: &[(&str, &[&str])] = &[
     ("abide-core", &["tokio", "wasmtime", "async-nats"]),
     ("abide-store", &["tokio", "wasmtime", "async-nats"]),
-    ("abide-sim", &["tokio"]),
     ("abide-wasm", &["async-nats"]),
     ("abide-lattice", &["wasmtime"]),
     ("abide-sdk", &["tokio", "wasmtime", "async-nats"]),
