@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use async_nats::Subscriber;
 use futures::StreamExt as _;
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -17,7 +18,9 @@ use wasmcloud_control_interface::{Client, ClientBuilder, CtlResponse, Link};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn program(variable: &str) -> PathBuf {
-    std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask interop`")).into()
+    std::env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask interop`"))
+        .into()
 }
 
 fn free_port() -> u16 {
@@ -32,7 +35,8 @@ struct Running {
 
 impl Running {
     fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (sender, said) = channel();
         thread::spawn(move || {
@@ -104,7 +108,9 @@ impl Lattice {
     fn abide(&self, arguments: &[&str], name: &str) -> Command {
         let mut command = Command::new(program("ABIDE_BIN"));
         command.args(arguments).current_dir(self.folder.path()).env_clear().env("HOME", self.path("home"));
-        command.env("ABIDE_DATA_DIR", self.path(&format!("{name}-data"))).env("ABIDE_KEYS_DIR", self.path(&format!("{name}-keys")));
+        command
+            .env("ABIDE_DATA_DIR", self.path(&format!("{name}-data")))
+            .env("ABIDE_KEYS_DIR", self.path(&format!("{name}-keys")));
         command
     }
 
@@ -116,9 +122,11 @@ impl Lattice {
         let url = format!("nats://127.0.0.1:{}", self.port);
         // A first run begins the object; the host then runs what is in its data folder.
         let id = format!("lamp-{name}");
-        let begun = self.abide(&["run", "lamp.yaml", "--objects", &id, "--ticks", "1"], name).output().unwrap();
+        let begun =
+            self.abide(&["run", "lamp.yaml", "--objects", &id, "--ticks", "1"], name).output().unwrap();
         assert!(begun.status.success(), "{}", String::from_utf8_lossy(&begun.stderr));
-        let arguments = ["host", "--tick", "20ms", "--nats-url", &url, "--label", "zone=north", "--friendly-name", name];
+        let arguments =
+            ["host", "--tick", "20ms", "--nats-url", &url, "--label", "zone=north", "--friendly-name", name];
         let host = Running::start(&mut self.abide(&arguments, name));
         host.wait_for("started");
         if jetstream {
@@ -133,6 +141,14 @@ impl Lattice {
 
     async fn client(&self) -> Client {
         ClientBuilder::new(self.nats().await).auction_timeout(Duration::from_millis(700)).build()
+    }
+
+    /// What hosts tell from now on: the server knows of the subscription.
+    async fn events(&self, name: &str) -> Subscriber {
+        let nats = self.nats().await;
+        let events = nats.subscribe(format!("wasmbus.evt.default.{name}")).await.unwrap();
+        nats.flush().await.unwrap();
+        events
     }
 
     fn ticks(&self, name: &str) -> u64 {
@@ -167,13 +183,13 @@ fn no<T>(response: Result<CtlResponse<T>, Box<dyn std::error::Error + Send + Syn
 fn link(target: &str, interfaces: &[&str], config: &[&str]) -> Link {
     let texts = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
     let link = Link::builder().source_id("caller").target(target).wit_namespace("wasi").wit_package("http");
-    link.interfaces(texts(interfaces)).source_config(texts(config)).build().unwrap()
+    link.name("default").interfaces(texts(interfaces)).source_config(texts(config)).build().unwrap()
 }
 
 #[tokio::test]
 async fn a_host_says_who_it_is_and_what_runs_on_it() {
     let lattice = Lattice::new(true);
-    let mut events = lattice.nats().await.subscribe("wasmbus.evt.default.>").await.unwrap();
+    let mut events = lattice.events(">").await;
     let _host = lattice.host("orchard", true);
     let client = lattice.client().await;
     let hosts = client.get_hosts().await.unwrap();
@@ -184,7 +200,10 @@ async fn a_host_says_who_it_is_and_what_runs_on_it() {
     let inventory = yes(client.get_host_inventory(host.id()).await).unwrap();
     assert_eq!(inventory.host_id(), host.id());
     let object = &inventory.components()[0];
-    assert_eq!((object.id(), object.image_ref(), object.max_instances()), ("lamp-orchard", "abide+object://lamp:1.2.0", 1));
+    assert_eq!(
+        (object.id(), object.image_ref(), object.max_instances()),
+        ("lamp-orchard", "abide+object://lamp:1.2.0", 1)
+    );
     let annotations = object.annotations().unwrap();
     assert_eq!((&*annotations["abide.dev/kind"], &*annotations["abide.dev/status"]), ("object", "active"));
     assert!(inventory.providers().is_empty());
@@ -197,7 +216,13 @@ async fn a_host_says_who_it_is_and_what_runs_on_it() {
         assert_eq!(event["type"], format!("com.wasmcloud.lattice.{name}"));
         assert_eq!((&event["specversion"], &event["source"]), (&"1.0".into(), &host.id().into()));
         if name == "component_scaled" {
-            assert_eq!((&event["data"]["component_id"], &event["data"]["max_instances"]), (&"lamp-orchard".into(), &1.into()));
+            assert_eq!(
+                (&event["data"]["component_id"], &event["data"]["max_instances"]),
+                (&"lamp-orchard".into(), &1.into())
+            );
+        }
+        if name == "host_heartbeat" {
+            assert_eq!(event["data"]["components"][0]["id"], "lamp-orchard");
         }
     }
 }
@@ -276,7 +301,7 @@ async fn what_a_host_does_not_run_it_says_clearly() {
 #[tokio::test]
 async fn a_host_that_is_stopped_ends_as_if_it_were_interrupted() {
     let lattice = Lattice::new(true);
-    let mut events = lattice.nats().await.subscribe("wasmbus.evt.default.host_stopped").await.unwrap();
+    let mut events = lattice.events("host_stopped").await;
     let mut host = lattice.host("orchard", true);
     let client = lattice.client().await;
     let id = client.get_hosts().await.unwrap()[0].data().unwrap().id().to_owned();
@@ -306,7 +331,9 @@ async fn objects_go_on_without_nats_and_the_host_joins_again() {
     // What JetStream keeps is there again.
     let found = until(async || yes(client.get_config("web").await), Option::is_some).await;
     assert_eq!(found.unwrap()["a"], "b");
-    assert!(lattice.abide(&["replay", "lamp-orchard", "--execute"], "orchard").output().unwrap().status.success());
+    assert!(
+        lattice.abide(&["replay", "lamp-orchard", "--execute"], "orchard").output().unwrap().status.success()
+    );
 }
 
 #[tokio::test]
@@ -328,10 +355,27 @@ async fn malformed_messages_break_nothing() {
     let client = lattice.client().await;
     let id = client.get_hosts().await.unwrap()[0].data().unwrap().id().to_owned();
     let nats = lattice.nats().await;
-    let own = ["host.get", "component.scale", "component.update", "provider.start", "provider.stop", "label.put", "label.del"];
+    let own = [
+        "host.get",
+        "component.scale",
+        "component.update",
+        "provider.start",
+        "provider.stop",
+        "label.put",
+        "label.del",
+    ];
     let subjects: Vec<String> = own.iter().map(|what| format!("{what}.{id}")).collect();
-    let all = ["host.ping", "component.auction", "link.put", "link.del", "link.get", "link.x", "claims.get", "registry.put"];
-    let config = ["config.put.a b", "config.put.x", "config.get..", "config.del.*"].map(str::to_owned);
+    let all = [
+        "host.ping",
+        "component.auction",
+        "link.put",
+        "link.del",
+        "link.get",
+        "link.x",
+        "claims.get",
+        "registry.put",
+    ];
+    let config = ["config.put.a.b", "config.put.x", "config.get..", "config.del.x/"].map(str::to_owned);
     let bodies: Vec<Vec<u8>> = vec![
         Vec::new(),
         b"{".to_vec(),
@@ -343,9 +387,6 @@ async fn malformed_messages_break_nothing() {
         vec![b'['; 900_000],
     ];
     for subject in subjects.into_iter().chain(all.map(str::to_owned)).chain(config) {
-        if subject.contains(' ') {
-            continue;
-        }
         for body in &bodies {
             nats.publish(format!("wasmbus.ctl.v1.default.{subject}"), body.clone().into()).await.unwrap();
         }

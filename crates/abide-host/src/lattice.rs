@@ -24,10 +24,10 @@ pub struct Residents {
 }
 
 impl Guests for Residents {
-    fn inventory(&self) -> Inventory {
-        let listed = local::objects(&self.folder).unwrap_or_default();
-        let objects = listed.get("objects").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
-        Inventory { components: objects.iter().filter_map(component).collect(), ..Inventory::default() }
+    fn inventory(&self) -> Option<Inventory> {
+        let listed = local::objects(&self.folder)?;
+        let objects = listed.get("objects").and_then(Json::as_array)?;
+        Some(Inventory { components: objects.iter().filter_map(component).collect(), ..Inventory::default() })
     }
 
     fn stop(&self) {

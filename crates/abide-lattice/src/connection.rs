@@ -25,6 +25,10 @@ use crate::subject::Subject;
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How long a host waits for what runs on it to be listed.
 const LISTING: Duration = Duration::from_millis(1_500);
+/// How long until it is listed again, where that failed.
+const LIST_AGAIN: Duration = Duration::from_millis(250);
+/// How long NATS may take at first until it is said that it does not answer.
+const APART_AFTER: Duration = Duration::from_secs(1);
 /// How long one exchange with JetStream may take: a client waits two seconds for its answer.
 const EXCHANGE: Duration = Duration::from_millis(1_500);
 /// How long until it is tried again to come by the buckets.
@@ -57,8 +61,8 @@ pub struct Options {
 
 /// What runs on the host, and what may be asked of it. Its functions may wait, and are not called at once.
 pub trait Guests: Send + Sync + 'static {
-    /// What runs.
-    fn inventory(&self) -> Inventory;
+    /// What runs; `None` where that cannot be told now, as before the first tick.
+    fn inventory(&self) -> Option<Inventory>;
     /// The host is to stop.
     fn stop(&self);
 }
@@ -129,6 +133,8 @@ impl Lattice {
                 stores: None,
                 told: Box::new(told),
                 is_new: true,
+                unanswered: Some(Instant::now()),
+                unlisted: None,
                 running: BTreeMap::new(),
             };
             runtime.block_on(member.run(connection, &leaving));
@@ -207,13 +213,16 @@ struct Member {
     told: Box<dyn Fn(State) + Send>,
     /// Whether its start was not told yet.
     is_new: bool,
+    /// Since when NATS has not answered, as long as that was not said.
+    unanswered: Option<Instant>,
+    /// When what runs was to be told and could not be listed.
+    unlisted: Option<Instant>,
     /// What was told to run.
     running: BTreeMap<String, Component>,
 }
 
 impl Member {
     async fn run(mut self, mut connection: UnboundedReceiver<async_nats::Event>, leave: &AtomicBool) {
-        (self.told)(State::Apart);
         let Ok(mut requests) = self.subscribe().await else { return };
         let (news, mut heard) = unbounded_channel();
         let mut buckets: Option<Task<()>> = None;
@@ -224,8 +233,11 @@ impl Member {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                // In this order, so that a start is told before anything else is.
+                biased;
                 Some(event) = connection.recv() => match event {
                     async_nats::Event::Connected => {
+                        self.unanswered = None;
                         (self.told)(State::Joined);
                         if std::mem::take(&mut self.is_new) {
                             self.tell(&self.control.started()).await;
@@ -239,14 +251,20 @@ impl Member {
                     async_nats::Event::Disconnected => {
                         buckets.take().into_iter().for_each(|task| task.abort());
                         self.stores = None;
+                        self.unanswered = None;
                         (self.told)(State::Apart);
                     }
                     _ => {}
                 },
-                Some(message) = requests.next() => self.request(message).await,
-                Some(one) = heard.recv() => self.hear(one),
+                _ = look.tick() => {
+                    if leave.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    self.look().await;
+                }
                 _ = beat.tick() => self.beat().await,
-                _ = look.tick() => if leave.load(Ordering::Relaxed) { break },
+                Some(one) = heard.recv() => self.hear(one),
+                Some(message) = requests.next() => self.request(message).await,
             }
         }
         buckets.into_iter().for_each(|task| task.abort());
@@ -294,7 +312,7 @@ impl Member {
             return;
         };
         let inventory = match subject {
-            Subject::Inventory(_) => self.inventory().await,
+            Subject::Inventory(_) => self.listed().await.unwrap_or_else(|| self.last_listed()),
             _ => Inventory { uptime: self.uptime(), ..Inventory::default() },
         };
         let mut handled = self.control.handle(&subject, &message.payload, &inventory);
@@ -353,9 +371,26 @@ impl Member {
         }
     }
 
+    /// Sees to what is overdue.
+    async fn look(&mut self) {
+        if self.unanswered.is_some_and(|since| since.elapsed() >= APART_AFTER) {
+            self.unanswered = None;
+            (self.told)(State::Apart);
+        }
+        if self.unlisted.is_some_and(|since| since.elapsed() >= LIST_AGAIN) {
+            self.beat().await;
+        }
+    }
+
+    /// Says that the host is there, and what runs on it. Where that cannot be listed nothing is said: who hears of nothing takes
+    /// all of it for gone.
     async fn beat(&mut self) {
-        if self.is_connected() {
-            let inventory = self.inventory().await;
+        if self.is_new || !self.is_connected() {
+            return;
+        }
+        let listed = self.listed().await;
+        self.unlisted = listed.is_none().then(Instant::now);
+        if let Some(inventory) = listed {
             self.tell_changes(&inventory).await;
             self.tell(&self.control.heartbeat(&inventory)).await;
         }
@@ -375,12 +410,18 @@ impl Member {
         }
     }
 
-    /// What runs; without what cannot be listed in time.
-    async fn inventory(&self) -> Inventory {
+    /// What runs, where that can be listed in time.
+    async fn listed(&self) -> Option<Inventory> {
         let guests = Arc::clone(&self.guests);
         let listed = timeout(LISTING, tokio::task::spawn_blocking(move || guests.inventory())).await;
-        let inventory = listed.ok().and_then(Result::ok).unwrap_or_default();
-        Inventory { uptime: self.uptime(), ..inventory }
+        let inventory = listed.ok()?.ok()??;
+        Some(Inventory { uptime: self.uptime(), ..inventory })
+    }
+
+    /// What ran when it was last listed.
+    fn last_listed(&self) -> Inventory {
+        let components = self.running.values().cloned().collect();
+        Inventory { components, uptime: self.uptime(), ..Inventory::default() }
     }
 
     fn uptime(&self) -> u64 {
