@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
 use crate::event::Event;
-use crate::message::{Component, DeleteLink, Link, Provider, Specification};
+use crate::message::{Component, DeleteLink, Link, Provider, Scale, Specification, StartProvider, StopHost};
 use crate::subject::Subject;
 
 /// Most labels of a host.
@@ -123,7 +123,7 @@ impl Control {
                 Some(found) => drop(self.claims.insert(key.to_owned(), found)),
                 None => drop(self.claims.remove(key)),
             },
-            (Bucket::Config, _) if !key.starts_with("SECRET_") => match value.and_then(read) {
+            (Bucket::Config, _) if !key.starts_with(SECRET) => match value.and_then(read) {
                 Some(found) => drop(self.config.insert(key.to_owned(), found)),
                 None => drop(self.config.remove(key)),
             },
@@ -172,12 +172,10 @@ impl Control {
         match subject {
             Subject::Ping => answered(ok(Some(self.host(inventory.uptime)))),
             Subject::Inventory(id) if *id == own => answered(ok(Some(self.inventory(inventory)))),
-            Subject::Stop(id) if *id == own => {
-                Handled { stop: true, ..answered(done("successfully handled stop host")) }
-            }
+            Subject::Stop(id) if *id == own => stop(payload, &own),
             // A host that runs no message-driven components bids for none.
             Subject::AuctionComponent | Subject::AuctionProvider => Handled::default(),
-            Subject::Scale(id) if *id == own => refused_component("component_scale_failed", payload, &own),
+            Subject::Scale(id) if *id == own => refused_component(payload, &own),
             Subject::Update(id) if *id == own => answered(failed(NO_COMPONENTS)),
             Subject::StartProvider(id) if *id == own => refused_provider(payload, &own),
             Subject::StopProvider(id) if *id == own => answered(failed("this host has no such provider")),
@@ -286,12 +284,21 @@ impl Control {
             }
             Handled { events: vec![Event::new("linkdef_set_failed", data)], ..answered(failed(&what)) }
         };
-        let missing: Vec<&String> = link.source_config.iter().chain(&link.target_config).collect();
-        let missing: Vec<&String> =
-            missing.into_iter().filter(|name| !self.config.contains_key(*name)).collect();
-        if !missing.is_empty() {
+        if !is_key(&link.source_id) {
+            return refuse(
+                "the `source_id` of a link has letters, digits, `-`, `_`, `/` and `=`, 1024 at most"
+                    .to_owned(),
+            );
+        }
+        let mut named = link.source_config.iter().chain(&link.target_config);
+        if let Some(secret) = named.clone().find(|name| name.starts_with(SECRET)) {
             return refuse(format!(
-                "Failed to validate configuration and secrets: there is no configuration {missing:?}"
+                "Failed to validate configuration and secrets: this host resolves no secrets yet, such as `{secret}`"
+            ));
+        }
+        if let Some(missing) = named.find(|name| !self.config.contains_key(*name)) {
+            return refuse(format!(
+                "Failed to validate configuration and secrets: there is no configuration `{missing}`; put it first"
             ));
         }
         let (mut specification, revision) =
@@ -392,30 +399,45 @@ impl Control {
 }
 
 const NO_COMPONENTS: &str = "this host runs resident objects, and no message-driven components yet";
+const NO_PROVIDERS: &str = "this host starts no providers yet";
+/// What the names of configuration begin with that stand for a secret.
+const SECRET: &str = "SECRET_";
 
-fn refused_component(event: &'static str, payload: &[u8], host: &str) -> Handled {
-    let asked = read::<Json>(payload).unwrap_or_default();
-    let text = |name: &str| asked.get(name).and_then(Json::as_str).unwrap_or_default();
+fn stop(payload: &[u8], host: &str) -> Handled {
+    let asked = if payload.is_empty() { Some(StopHost::default()) } else { read(payload) };
+    match asked {
+        None => answered(failed("this is no request to stop a host")),
+        Some(StopHost { host_id: Some(other) }) if other != host => {
+            answered(failed("the request is to stop another host than its subject says"))
+        }
+        Some(_) => Handled { stop: true, ..answered(done("successfully handled stop host")) },
+    }
+}
+
+fn refused_component(payload: &[u8], host: &str) -> Handled {
+    let Some(asked) = read::<Scale>(payload) else {
+        return answered(failed("this is no request to scale a component"));
+    };
     let data = json!({
-        "annotations": asked.get("annotations").filter(|a| !a.is_null()).cloned().unwrap_or_else(|| json!({})),
+        "annotations": asked.annotations.unwrap_or_default(),
         "host_id": host,
-        "image_ref": text("component_ref"),
-        "component_id": text("component_id"),
-        "max_instances": asked.get("count").and_then(Json::as_u64).unwrap_or(0),
+        "image_ref": asked.component_ref,
+        "component_id": asked.component_id,
+        "max_instances": asked.count,
         "error": NO_COMPONENTS,
     });
-    Handled { events: vec![Event::new(event, data)], ..answered(failed(NO_COMPONENTS)) }
+    Handled { events: vec![Event::new("component_scale_failed", data)], ..answered(failed(NO_COMPONENTS)) }
 }
 
 fn refused_provider(payload: &[u8], host: &str) -> Handled {
-    let asked = read::<Json>(payload).unwrap_or_default();
-    let text = |name: &str| asked.get(name).and_then(Json::as_str).unwrap_or_default();
-    let error = "this host starts no providers yet";
+    let Some(asked) = read::<StartProvider>(payload) else {
+        return answered(failed("this is no request to start a provider"));
+    };
     let data = json!({
-        "provider_ref": text("provider_ref"), "provider_id": text("provider_id"), "host_id": host,
-        "error": error, "link_name": "default",
+        "provider_ref": asked.provider_ref, "provider_id": asked.provider_id, "host_id": host,
+        "error": NO_PROVIDERS, "link_name": "default",
     });
-    Handled { events: vec![Event::new("provider_start_failed", data)], ..answered(failed(error)) }
+    Handled { events: vec![Event::new("provider_start_failed", data)], ..answered(failed(NO_PROVIDERS)) }
 }
 
 fn answered(reply: Json) -> Handled {
@@ -434,8 +456,9 @@ fn failed(message: &str) -> Json {
     json!({ "success": false, "message": message })
 }
 
+/// What is asked or kept is a map, always: a list would be taken for its values in order.
 fn read<T: DeserializeOwned>(payload: &[u8]) -> Option<T> {
-    serde_json::from_slice(payload).ok()
+    payload.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(payload).ok()).flatten()
 }
 
 /// Whether a name can be a key of a bucket.

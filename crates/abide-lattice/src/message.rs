@@ -38,6 +38,31 @@ pub(crate) struct DeleteLink {
     pub(crate) wit_package: String,
 }
 
+/// What is asked of a host that is to run a component.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Scale {
+    pub(crate) component_ref: String,
+    pub(crate) component_id: String,
+    #[serde(default)]
+    pub(crate) annotations: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    pub(crate) count: u32,
+}
+
+/// What is asked of a host that is to start a provider.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct StartProvider {
+    pub(crate) provider_ref: String,
+    pub(crate) provider_id: String,
+}
+
+/// What is asked of a host that is to stop. It stops after its tick at hand, whatever `timeout` says.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct StopHost {
+    #[serde(default)]
+    pub(crate) host_id: Option<String>,
+}
+
 /// A component in an inventory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {

@@ -179,6 +179,12 @@ impl Membership {
             let message = format!("`{}` cannot be the name of a lattice", self.lattice);
             return Err(CommandError::usage(message).help("write letters, digits, `-` and `_`"));
         }
+        if !self.ctl_topic_prefix.split('.').all(is_token) {
+            let message = format!("`{}` cannot begin a subject", self.ctl_topic_prefix);
+            return Err(
+                CommandError::usage(message).help("write letters, digits, `-` and `_`, with dots between")
+            );
+        }
         let url = self.nats_url.clone().unwrap_or_else(|| {
             let host = self.ctl_host.as_deref().unwrap_or("127.0.0.1");
             format!("nats://{host}:{}", self.ctl_port.unwrap_or(4222))
