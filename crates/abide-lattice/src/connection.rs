@@ -190,10 +190,13 @@ fn connect_options(
     }))
 }
 
+/// The buckets: of components with their links, and of configuration.
+type Stores = (Store, Store);
+
 /// Something that comes from the buckets.
 enum News {
     /// They are at hand.
-    Ready { data: Store, config: Store },
+    Ready(Box<Stores>),
     /// They are not; why.
     Absent(String),
     /// What a bucket holds.
@@ -209,7 +212,7 @@ struct Member {
     guests: Arc<dyn Guests>,
     began: Instant,
     /// The buckets, as long as they are at hand.
-    stores: Option<(Store, Store)>,
+    stores: Option<Stores>,
     told: Box<dyn Fn(State) + Send>,
     /// Whether its start was not told yet.
     is_new: bool,
@@ -292,8 +295,8 @@ impl Member {
 
     fn hear(&mut self, news: News) {
         match news {
-            News::Ready { data, config } => {
-                self.stores = Some((data, config));
+            News::Ready(stores) => {
+                self.stores = Some(*stores);
                 (self.told)(State::Ready);
             }
             News::Absent(why) => {
@@ -482,7 +485,7 @@ async fn keep_up((client, domain, lattice): (Client, Option<String>, String), ne
                 continue;
             }
         };
-        let _ = news.send(News::Ready { data: data.clone(), config: config.clone() });
+        let _ = news.send(News::Ready(Box::new((data.clone(), config.clone()))));
         tokio::select! {
             () = follow(&data, Bucket::Data, &news) => {}
             () = follow(&config, Bucket::Config, &news) => {}
@@ -491,7 +494,7 @@ async fn keep_up((client, domain, lattice): (Client, Option<String>, String), ne
     }
 }
 
-async fn open(context: &jetstream::Context, lattice: &str) -> Result<(Store, Store), String> {
+async fn open(context: &jetstream::Context, lattice: &str) -> Result<Stores, String> {
     let one = async |kind: &str| {
         let bucket = format!("{kind}_{lattice}");
         match context.get_key_value(&bucket).await {

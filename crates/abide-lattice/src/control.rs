@@ -170,8 +170,8 @@ impl Control {
     pub fn handle(&mut self, subject: &Subject, payload: &[u8], inventory: &Inventory) -> Handled {
         let own = self.identity.id.clone();
         match subject {
-            Subject::Ping => answered(ok(Some(self.host(inventory.uptime)))),
-            Subject::Inventory(id) if *id == own => answered(ok(Some(self.inventory(inventory)))),
+            Subject::Ping => answered(ok(&self.host(inventory.uptime))),
+            Subject::Inventory(id) if *id == own => answered(ok(&self.inventory(inventory))),
             Subject::Stop(id) if *id == own => stop(payload, &own),
             // A host that runs no message-driven components bids for none.
             Subject::AuctionComponent | Subject::AuctionProvider => Handled::default(),
@@ -186,13 +186,13 @@ impl Control {
             Subject::Links => {
                 let links: Vec<&Link> =
                     self.specifications.values().flat_map(|(spec, _)| &spec.links).collect();
-                answered(ok(Some(json!(links))))
+                answered(ok(&json!(links)))
             }
-            Subject::Claims => answered(ok(Some(json!(self.claims.values().collect::<Vec<_>>())))),
+            Subject::Claims => answered(ok(&json!(self.claims.values().collect::<Vec<_>>()))),
             Subject::PutConfig(name) => self.put_config(name, payload),
             Subject::DeleteConfig(name) => self.delete_config(name),
             Subject::Config(name) => answered(match self.config.get(name) {
-                Some(config) => ok(Some(json!(config))),
+                Some(config) => ok(&json!(config)),
                 None => done("Configuration not found"),
             }),
             Subject::Registries => match read::<BTreeMap<String, Json>>(payload) {
@@ -326,7 +326,7 @@ impl Control {
         specification.links.push(link.clone());
         self.written(
             &link.source_id,
-            specification,
+            &specification,
             revision,
             Event::new("linkdef_set", json!(link)),
             "successfully set link",
@@ -352,14 +352,14 @@ impl Control {
             "wit_namespace": wanted.wit_namespace, "wit_package": wanted.wit_package,
         });
         let event = Event::new("linkdef_deleted", data);
-        self.written(&wanted.source_id, specification, revision, event, "successfully deleted link")
+        self.written(&wanted.source_id, &specification, revision, event, "successfully deleted link")
     }
 
     /// What a changed specification comes to: it counts when it is written.
     fn written(
         &self,
         source: &str,
-        specification: Specification,
+        specification: &Specification,
         revision: u64,
         event: Event,
         message: &str,
@@ -444,7 +444,7 @@ fn answered(reply: Json) -> Handled {
     Handled { reply: Some(reply), ..Handled::default() }
 }
 
-fn ok(response: Option<Json>) -> Json {
+fn ok(response: &Json) -> Json {
     json!({ "success": true, "message": "", "response": response })
 }
 
