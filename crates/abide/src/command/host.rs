@@ -134,7 +134,7 @@ impl Host {
         let stop = Arc::new(AtomicBool::new(false));
         let lattice = self.lattice.join(context, &application, &folder, &stop)?;
         let how = How { ticks: self.ticks, dev: self.dev, stop };
-        let answer = how.run(context, &application, compiler, folder);
+        let answer = how.run(context, &application, compiler, &folder);
         // It leaves while what it leaves is still told.
         drop(lattice);
         answer

@@ -5,7 +5,7 @@ mod progress;
 mod summary;
 mod tell;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -84,7 +84,7 @@ impl Run {
             None => folders::data_home()?.join(&*application.name),
         };
         let how = How { ticks: self.ticks, dev: self.dev, stop: Arc::default() };
-        how.run(context, &application, compiler, folder)
+        how.run(context, &application, compiler, &folder)
     }
 }
 
@@ -105,10 +105,10 @@ impl How {
         context: &mut Context,
         application: &Application,
         compiler: Arc<Compiler>,
-        folder: PathBuf,
+        folder: &Path,
     ) -> Result<Answer, CommandError> {
-        let (ran, readings) = self.drive(context, application, compiler, folder.clone())?;
-        let view = View::open(&folder)?;
+        let (ran, readings) = self.drive(context, application, compiler, folder)?;
+        let view = View::open(folder)?;
         let summary = Summary::of(&view, &ran)?;
         if context.out.json() {
             let mut finished = summary.to_json();
@@ -118,7 +118,7 @@ impl How {
             }
             context.out.json_line(&finished)?;
         } else {
-            tell::tell(context, application, &folder, &summary)?;
+            tell::tell(context, application, folder, &summary)?;
         }
         Ok(Answer::Yes)
     }
@@ -129,7 +129,7 @@ impl How {
         context: &mut Context,
         application: &Application,
         compiler: Arc<Compiler>,
-        folder: PathBuf,
+        folder: &Path,
     ) -> Result<(Ran, Option<usize>), CommandError> {
         let keys = context.keys()?;
         for signal in [SIGINT, SIGTERM] {
@@ -139,10 +139,10 @@ impl How {
             register
                 .map_err(|error| CommandError::environment(format!("cannot listen for signals: {error}")))?;
         }
-        let mut teller = Teller::new(context, application, &folder);
+        let mut teller = Teller::new(context, application, folder);
         let ran = abide_host::run::Run {
             application,
-            folder,
+            folder: folder.to_owned(),
             keys: &keys,
             stop: &self.stop,
             progress: &mut |progress| teller.take(progress),
