@@ -7,7 +7,7 @@ use std::fmt;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use crate::{cargo, process, starters, tools, verifier};
+use crate::{cargo, interop, process, starters, tools, verifier};
 
 /// What to run, and what it may do to this machine.
 #[derive(Clone, Copy)]
@@ -36,6 +36,15 @@ pub(crate) fn everything(options: Options) -> ExitCode {
         report.tests("tests", tests, minutes(25));
         if !options.fast {
             report.step("second verifier", || bundles.and_then(|folder| verifier::check(&folder)).into());
+            report.step("linting of clients", || interop::lint().into());
+            let mut clients = Err(String::new());
+            report.step("build of clients", || {
+                clients = interop::tests();
+                clients.as_ref().map(|_| ()).map_err(String::as_str).into()
+            });
+            if let Ok(clients) = clients {
+                report.tests("clients of others", clients, interop::RUN_LIMIT);
+            }
             for language in starters::LANGUAGES {
                 report.step(&format!("starter in {language}"), || starters::check(language).into());
             }

@@ -6,6 +6,7 @@
 
 mod check;
 mod guests;
+mod interop;
 mod process;
 mod starters;
 mod tools;
@@ -24,6 +25,7 @@ The chores of this repository.
     cargo xtask crash [ARGUMENT…]               more crash points than a test run takes: --points N --seed S
     cargo xtask fuzz [--seconds N] [TARGET…]    hostile bytes for longer than a test run takes; --help tells more
     cargo xtask guests [--check]                the carried components, built from their sources
+    cargo xtask interop                         clients of others, over a NATS server, against the host
     cargo xtask starters [LANGUAGE…]            what `abide new --behaviour` makes, built and run: rust, js, python
 
 test:
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         "crash" => crash(rest),
         "fuzz" => fuzz(rest),
         "guests" => guests(rest),
+        "interop" => interop(rest),
         "starters" => starters(rest),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");
@@ -76,6 +79,25 @@ fn guests(arguments: &[String]) -> ExitCode {
         [first, ..] => return usage_error(first),
     };
     match guests::build(check) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds the binary that the clients drive, then has them drive it.
+fn interop(arguments: &[String]) -> ExitCode {
+    if let Some(first) = arguments.first() {
+        return usage_error(first);
+    }
+    let built = process::run(&mut cargo(&["build", "--workspace"]), Duration::from_secs(40 * 60))
+        .map_err(|failure| format!("the build {failure}"));
+    let ran = built.and_then(|()| interop::tests()).and_then(|mut tests| {
+        process::run(&mut tests, interop::RUN_LIMIT).map_err(|failure| format!("the tests {failure}"))
+    });
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("xtask: {problem}");

@@ -117,6 +117,12 @@ impl Keys {
         self.identity.public_key()
     }
 
+    /// Whether a seed (`SN…`) is that of the identity.
+    #[must_use]
+    pub fn is_identity(&self, seed: &str) -> bool {
+        KeyPair::from_seed(seed).is_ok_and(|pair| pair.public_key() == self.identity.public_key())
+    }
+
     /// The operator's public key: an nkey, `O…`.
     #[must_use]
     pub fn operator(&self) -> String {

@@ -10,6 +10,8 @@ mod flusher;
 pub mod history;
 pub mod host;
 pub mod keys;
+#[cfg(feature = "lattice")]
+pub mod lattice;
 pub mod local;
 pub mod manifest;
 pub mod report;

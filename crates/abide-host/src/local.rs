@@ -1,7 +1,7 @@
 //! The local API: a socket in the data folder, over which the command line asks things of a running host.
 //!
-//! One request and one answer a connection, each a line of JSON. A request is `{"op": …}` with `op` one of `status`,
-//! `observe`, `mutate`, `release`, `seal`, `upgrade`, `revert`, `reset-clock`; the answer to all but `status` and `reset-clock` comes after
+//! One request and one answer a connection, each a line of JSON. A request is `{"op": …}` with `op` one of `status`, `objects`,
+//! `observe`, `mutate`, `release`, `seal`, `upgrade`, `revert`, `reset-clock`; the answer to all but `status`, `objects` and `reset-clock` comes after
 //! the flush of the tick that took it, that to `reset-clock` after the flush of its own commit. `{"op": "all", "requests": […]}`
 //! asks for several things, and is answered by `{"answers": […]}`, one for each. The same requests are answered by [`fn@ask`] when no
 //! host runs.
@@ -23,6 +23,7 @@ use std::time::Duration;
 use abide_core::admission::{OperatorAct, OperatorRequest, Request};
 use abide_core::cycle::{Input, Verdict};
 use abide_core::guest::Behaviour;
+use abide_core::object::Object;
 use abide_core::record::{Caller, Hash, Signature};
 use abide_core::time::{Span, Timestamp};
 use serde_json::{Value as Json, json};
@@ -37,6 +38,8 @@ pub const SOCKET: &str = "host.sock";
 
 /// Most bytes of a request.
 const REQUEST_BYTES_MAX: u64 = 1 << 20;
+/// Most objects that are listed at once.
+pub const LISTED_MAX: usize = 1_000;
 /// Connections served at once.
 const CONNECTIONS_MAX: usize = 64;
 /// How long a connection may take to send its request, or to take its answer. The answer itself comes with a tick, which
@@ -261,6 +264,13 @@ pub fn status(folder: &Path) -> Option<Json> {
     exchange(connect(folder)?, folder, &json!({ "op": "status" })).ok()
 }
 
+/// Objects of the host that runs on a data folder, at most [`LISTED_MAX`]: `{objects: [{id, schema, version, digest, status}],
+/// total}`; `None` when none does.
+#[must_use]
+pub fn objects(folder: &Path) -> Option<Json> {
+    exchange(connect(folder)?, folder, &json!({ "op": "objects" })).ok()
+}
+
 /// What became of a request.
 enum Submitted {
     /// Its verdict comes with the next tick.
@@ -275,6 +285,7 @@ fn submit(host: &mut Host, body: &Json) -> Result<Submitted, HostError> {
     let op = text("op");
     let (number, input) = match op {
         "status" => return Ok(Submitted::Answered(status_json(host))),
+        "objects" => return Ok(Submitted::Answered(objects_json(host))),
         "reset-clock" => return reset_clock(host, body).map(Submitted::Answered),
         "observe" => {
             let (number, request) =
@@ -353,6 +364,21 @@ fn status_json(host: &Host) -> Json {
         "clock_ahead": ahead,
         "help": help,
     })
+}
+
+fn objects_json(host: &Host) -> Json {
+    let all = host.engine().objects();
+    let one = |object: &Object| {
+        let schema = &object.schema;
+        json!({
+            "id": &*object.id,
+            "schema": &*schema.name,
+            "version": &*schema.version,
+            "digest": Hash(schema.digest).to_string(),
+            "status": object.state.status.name(),
+        })
+    };
+    json!({ "objects": all.iter().take(LISTED_MAX).map(one).collect::<Vec<_>>(), "total": all.len() })
 }
 
 /// How far the recorded clock of a live host is ahead of the wall clock, if it is by more than a second.

@@ -8,6 +8,7 @@ mod completions;
 mod componentize;
 mod diff;
 mod export;
+mod host;
 mod keys;
 mod lineage;
 mod list;
@@ -61,6 +62,7 @@ pub(crate) enum Command {
     New(new::New),
     Check(check::Check),
     Run(run::Run),
+    Host(Box<host::Host>),
     Ls(list::List),
     Show(show::Show),
     Schema(schema::ShowSchema),
@@ -93,6 +95,7 @@ impl Command {
             Self::New(command) => command.run(context),
             Self::Check(command) => command.run(context),
             Self::Run(command) => command.run(context),
+            Self::Host(command) => command.run(context),
             Self::Ls(command) => command.run(context),
             Self::Show(command) => command.run(context),
             Self::Schema(command) => command.run(context),

@@ -220,6 +220,7 @@ fn help_and_completions_are_there_for_every_command() {
         "new",
         "check",
         "run",
+        "host",
         "ls",
         "show",
         "schema",

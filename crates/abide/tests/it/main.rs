@@ -9,6 +9,7 @@ mod clock;
 mod comparing;
 mod example;
 mod files;
+mod hosting;
 mod live;
 mod mistakes;
 mod reading;

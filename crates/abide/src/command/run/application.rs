@@ -18,23 +18,23 @@ use crate::error::CommandError;
 use crate::input::{Kind, Written};
 
 /// What the command line says.
-pub(super) struct Given<'a> {
-    pub(super) what: &'a Path,
-    pub(super) sources: &'a [String],
-    pub(super) objects: &'a [String],
-    pub(super) tick: Option<Span>,
-    pub(super) compiler: &'a Compiler,
+pub(crate) struct Given<'a> {
+    pub(crate) what: &'a Path,
+    pub(crate) sources: &'a [String],
+    pub(crate) objects: &'a [String],
+    pub(crate) tick: Option<Span>,
+    pub(crate) compiler: &'a Compiler,
 }
 
 /// What is to be run, and what is to be said of it.
-pub(super) struct Chosen {
+pub(crate) struct Chosen {
     /// None where a report holds an error.
-    pub(super) application: Option<Application>,
-    pub(super) reports: Vec<Report>,
+    pub(crate) application: Option<Application>,
+    pub(crate) reports: Vec<Report>,
 }
 
 /// Reads what is named, and applies what the command line changes of it.
-pub(super) fn choose(given: &Given<'_>) -> Result<Chosen, CommandError> {
+pub(crate) fn choose(given: &Given<'_>) -> Result<Chosen, CommandError> {
     let written = Written::read(given.what)?;
     let mut chosen = match written.kind() {
         Kind::Manifest => {

@@ -1,11 +1,11 @@
 //! `run`: an application, until its input ends or someone stops it.
 
-mod application;
+pub(super) mod application;
 mod progress;
 mod summary;
 mod tell;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -34,7 +34,7 @@ Examples:
   abide run app.yaml --source weather=- < readings.csv   one of several sources, from standard input
   abide run tank.yaml --tick 100ms                       one object of a schema, in real time
   abide run app.yaml --data-dir ./second --json          into another store, for a program
-  abide run app.yaml --dev                               while you work on its behaviour
+  abide run app.yaml --dev                               while you work on its schemas and behaviours
 
 Ctrl-C and SIGTERM stop it after the tick at hand, with everything in order and exit code 0; a second one ends it at once,
 which loses nothing that was recorded. Run again, it goes on from where it was.";
@@ -61,7 +61,7 @@ pub(crate) struct Run {
     /// Stop after so many ticks
     #[arg(long, value_name = "N")]
     ticks: Option<u64>,
-    /// Put a changed component in force at once, signed by your key; in real time its file is watched
+    /// Put changed schemas and components in force at once, signed by your key; in real time their files are watched
     #[arg(long)]
     dev: bool,
 }
@@ -83,8 +83,32 @@ impl Run {
             Some(folder) => folder,
             None => folders::data_home()?.join(&*application.name),
         };
-        let (ran, readings) = self.drive(context, &application, compiler, folder.clone())?;
-        let view = View::open(&folder)?;
+        let how = How { ticks: self.ticks, dev: self.dev, stop: Arc::default() };
+        how.run(context, &application, compiler, &folder)
+    }
+}
+
+/// How an application is run, and who else may stop it.
+pub(super) struct How {
+    /// Stop after so many ticks.
+    pub(super) ticks: Option<u64>,
+    /// Put changed schemas and components in force.
+    pub(super) dev: bool,
+    /// Set by whoever wants it to stop.
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+impl How {
+    /// Runs it, and tells in the end what came of it.
+    pub(super) fn run(
+        self,
+        context: &mut Context,
+        application: &Application,
+        compiler: Arc<Compiler>,
+        folder: &Path,
+    ) -> Result<Answer, CommandError> {
+        let (ran, readings) = self.drive(context, application, compiler, folder)?;
+        let view = View::open(folder)?;
         let summary = Summary::of(&view, &ran)?;
         if context.out.json() {
             let mut finished = summary.to_json();
@@ -94,7 +118,7 @@ impl Run {
             }
             context.out.json_line(&finished)?;
         } else {
-            tell::tell(context, &application, &folder, &summary)?;
+            tell::tell(context, application, folder, &summary)?;
         }
         Ok(Answer::Yes)
     }
@@ -105,23 +129,22 @@ impl Run {
         context: &mut Context,
         application: &Application,
         compiler: Arc<Compiler>,
-        folder: PathBuf,
+        folder: &Path,
     ) -> Result<(Ran, Option<usize>), CommandError> {
         let keys = context.keys()?;
-        let stop = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // The first sets the flag; one that comes after it ends the process as the signal alone would have done.
-            let register = flag::register_conditional_default(signal, Arc::clone(&stop))
-                .and_then(|_| flag::register(signal, Arc::clone(&stop)));
+            let register = flag::register_conditional_default(signal, Arc::clone(&self.stop))
+                .and_then(|_| flag::register(signal, Arc::clone(&self.stop)));
             register
                 .map_err(|error| CommandError::environment(format!("cannot listen for signals: {error}")))?;
         }
-        let mut teller = Teller::new(context, application, &folder);
+        let mut teller = Teller::new(context, application, folder);
         let ran = abide_host::run::Run {
             application,
-            folder,
+            folder: folder.to_owned(),
             keys: &keys,
-            stop: &stop,
+            stop: &self.stop,
             progress: &mut |progress| teller.take(progress),
             ticks_max: self.ticks,
             compiler,
@@ -134,7 +157,7 @@ impl Run {
 }
 
 /// Says what is wrong with what was to be run.
-fn refuse(context: &mut Context, reports: &[Report]) -> Result<Answer, CommandError> {
+pub(super) fn refuse(context: &mut Context, reports: &[Report]) -> Result<Answer, CommandError> {
     let (errors, warnings) = report::count(reports);
     if context.out.json() {
         context.out.json_line(&json!({ "event": "refused", "errors": report::to_json(reports) }))?;
@@ -145,7 +168,7 @@ fn refuse(context: &mut Context, reports: &[Report]) -> Result<Answer, CommandEr
     Ok(Answer::No)
 }
 
-fn period(text: &str) -> Result<Span, String> {
+pub(super) fn period(text: &str) -> Result<Span, String> {
     let span: Span = text.parse().map_err(|error: abide_core::time::TimeError| error.to_string())?;
     if span < Span::from_millis(1) || span > Span::from_secs(24 * 3600) {
         return Err(format!("`{text}` is out of bounds: a tick takes from 1ms to 24h"));
