@@ -216,8 +216,8 @@ fn kinds(view: &View, seen: &mut BTreeMap<String, u32>) {
 
 #[test]
 fn whatever_a_guest_does_executes_to_the_same_records() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = Keys::open(folder.path()).unwrap();
+    // The seed of an act is of its lineage, and that of the host's keys.
+    let keys = Keys::from_seeds([1; 32], [2; 32], [3; 32]).unwrap();
     let alone = std::env::var("ABIDE_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
     let mut seen = BTreeMap::new();
     for seed in alone.map_or(0..80, |seed| seed..seed + 1) {
