@@ -220,7 +220,7 @@ pub fn ask(
     answers.into_iter().next().unwrap_or_else(|| Err(LocalError::Answer("none".to_owned())))
 }
 
-/// As [`ask`], for several requests: a host that is opened for them takes them in one tick, or as many as [`Host::submit`] says.
+/// As [`ask()`], for several requests: a host that is opened for them takes them in one tick, or as many as [`Host::submit`] says.
 ///
 /// # Errors
 /// When the store cannot be used; of each request, when it is refused.
