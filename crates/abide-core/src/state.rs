@@ -1,7 +1,7 @@
 //! The state of an object, and the fold: how each record changes it.
 //!
-//! INVARIANT: [`State::apply`] and, for an upgrade, `State::upgrade` are all that changes a state, live and in replay alike; so the state is the
-//! fold of the lineage. What stands beside it is [`State::pending`], which is the fold of the host's own lineage.
+//! INVARIANT: [`State::apply`] and, for an upgrade, `State::upgrade` are all that changes a state, live and in replay
+//! alike; so the state is the fold of the lineage. What stands beside it is [`State::pending`], which is the fold of the host's own lineage.
 
 mod shift;
 mod upgrade;

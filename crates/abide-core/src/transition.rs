@@ -182,6 +182,12 @@ pub fn carried_back(then: &Schema, slot: Slot, now: &Schema, later: Slot, value:
     field.ty.convert(&now.memory.get(later)?.ty, value).ok()
 }
 
+/// The values of a memory that there are.
+#[must_use]
+pub fn given(memory: Vec<Value>) -> Vec<(Slot, Value)> {
+    (0..).map(Slot).zip(memory).filter(|(_, value)| !matches!(value, Value::Null)).collect()
+}
+
 fn refusal(message: String, help: impl Into<String>) -> Diagnostic {
     Diagnostic { span: None, ..Diagnostic::error(0..0, message) }.help(help)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use abide_core::admission::{Change, OperatorAct};
+use abide_core::field::Slot;
 use abide_core::guest::Behaviour;
 use abide_core::object::Object;
 use abide_core::record::json::{behaviour_json, micro_json};
@@ -89,19 +90,11 @@ impl Plan {
     /// What an act would make of an object at a time, its signature aside.
     #[must_use]
     pub fn of(object: &Object, act: &OperatorAct, now: Timestamp) -> Self {
-        let level = object.state.bucket.map(|bucket| bucket.at(now).level);
-        let mut plan = Self {
-            object: Arc::clone(&object.id),
-            from: Arc::clone(&object.schema),
-            to: Arc::clone(&object.schema),
-            behaviour: object.behaviour,
-            fields: Vec::new(),
-            slope: (level, level),
-            refused: Vec::new(),
+        let to = match act {
+            OperatorAct::Schema(transition, _) => transition.to(),
+            _ => &object.schema,
         };
-        if let OperatorAct::Schema(transition, _) = act {
-            plan.to = Arc::clone(transition.to());
-        }
+        let mut plan = Self::refused(object, to, now, Vec::new());
         match act.check(object, now) {
             Ok(Change::Force { behaviour, schema, .. }) => {
                 plan.behaviour = behaviour;
@@ -119,6 +112,21 @@ impl Plan {
         plan
     }
 
+    /// That a schema takes no force for an object, and why.
+    #[must_use]
+    pub fn refused(object: &Object, to: &Arc<Schema>, now: Timestamp, refused: Vec<Reason>) -> Self {
+        let level = object.state.bucket.map(|bucket| bucket.at(now).level);
+        Self {
+            object: Arc::clone(&object.id),
+            from: Arc::clone(&object.schema),
+            to: Arc::clone(to),
+            behaviour: object.behaviour,
+            fields: Vec::new(),
+            slope: (level, level),
+            refused,
+        }
+    }
+
     fn compare(&self, object: &Object, act: &OperatorAct, memory: &[Value]) -> Vec<FieldPlan> {
         let Self { from, to, .. } = self;
         let shown = |schema: &Schema, index: usize, memory: &[Value]| {
@@ -130,8 +138,7 @@ impl Plan {
         };
         let mut taken = vec![false; from.memory.fields.len()];
         let mut plans = Vec::with_capacity(to.memory.fields.len());
-        for (index, field) in to.memory.fields.iter().enumerate() {
-            let slot = abide_core::field::Slot(u16::try_from(index).unwrap_or(u16::MAX));
+        for ((index, field), slot) in to.memory.fields.iter().enumerate().zip((0..).map(Slot)) {
             let same = from.memory.slot(&field.name);
             let (had, mut how) = match act {
                 OperatorAct::Schema(transition, _) => match transition.origins().get(index) {

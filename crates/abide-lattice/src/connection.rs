@@ -39,7 +39,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const CONFLICTS_MAX: usize = 8;
 
 /// How a lattice is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// `nats://HOST:PORT`, several with commas between.
     pub url: String,
@@ -57,6 +57,18 @@ pub struct Options {
     pub js_domain: Option<String>,
     /// The first part of the subjects of the control interface: `wasmbus.ctl`.
     pub prefix: String,
+}
+
+impl Options {
+    /// The address for people and for the lattice: without a user, a password or a token.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let shown = self.url.split(',').map(|url| {
+            let (scheme, rest) = url.trim().split_once("://").unwrap_or(("nats", url.trim()));
+            format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
+        });
+        shown.collect::<Vec<_>>().join(",")
+    }
 }
 
 /// What runs on the host, and what may be asked of it. Its functions may wait, and are not called at once.
@@ -116,8 +128,9 @@ impl Lattice {
         let (prefix, domain) = (options.prefix.clone(), options.js_domain.clone());
         let addresses =
             options.url.split(',').map(|url| url.trim().parse::<ServerAddr>()).collect::<Result<Vec<_>, _>>();
-        let addresses = addresses
-            .map_err(|error| StartError::Options(format!("`{}` is no address: {error}", options.url)))?;
+        let addresses = addresses.map_err(|error| {
+            StartError::Options(format!("`{}` is no address: {error}", options.address()))
+        })?;
         let client = runtime
             .block_on(async { connect.connect(addresses).await })
             .map_err(|error| StartError::Options(error.to_string()))?;
@@ -296,6 +309,8 @@ impl Member {
     fn hear(&mut self, news: News) {
         match news {
             News::Ready(stores) => {
+                // All that they hold is told anew, and what was deleted meanwhile is not.
+                self.control.forget();
                 self.stores = Some(*stores);
                 (self.told)(State::Ready);
             }

@@ -112,6 +112,13 @@ impl Control {
         &self.identity
     }
 
+    /// Forgets what the buckets held.
+    pub fn forget(&mut self) {
+        self.specifications.clear();
+        self.claims.clear();
+        self.config.clear();
+    }
+
     /// Takes up what a bucket holds under a key, at a revision; `None`: nothing any more.
     pub fn learn(&mut self, bucket: Bucket, key: &str, value: Option<&[u8]>, revision: u64) {
         match (bucket, key.split_once('_')) {

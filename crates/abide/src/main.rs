@@ -13,14 +13,12 @@ mod report;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use command::Cli;
 use context::Context;
 use error::{Answer, ErrorKind};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let (json, color) = (cli.global.json, cli.global.color);
     let mut context = Context::new(cli.global);
     let result = cli.command.run(&mut context).and_then(|answer| context.out.flush().map(|()| answer));

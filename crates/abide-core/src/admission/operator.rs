@@ -7,7 +7,6 @@ use minicbor::Encoder;
 
 use super::{Denial, broken_invariants, denial, is_complete};
 use crate::codec::put;
-use crate::field::Slot;
 use crate::guest::Behaviour;
 use crate::object::Object;
 use crate::policy::Policy;
@@ -15,7 +14,7 @@ use crate::record::{Code, Event, Hash, Place, SchemaChange, Signature, Upgrade};
 use crate::schema::{Mutation, Schema};
 use crate::state::{Before, Previous, RebaseError, State, Status};
 use crate::time::Timestamp;
-use crate::transition::{Transition, back};
+use crate::transition::{Transition, back, given};
 use crate::value::Value;
 
 /// What an operator asks of an object itself, by signature.
@@ -127,7 +126,7 @@ impl OperatorAct {
                     let change = schema.as_ref().map(|(to, memory)| SchemaChange {
                         was: Hash(object.schema.digest),
                         is: Hash(to.digest),
-                        memory: given(memory),
+                        memory: given(memory.clone()),
                     });
                     let upgrade = Upgrade { behaviour, schema: change, reverts, signature };
                     (Event::Upgrade(Box::new(upgrade)), schema.map(|(to, _)| to))
@@ -233,15 +232,6 @@ pub enum Change {
         /// The number of the upgrade's record that is reverted.
         reverts: Option<u64>,
     },
-}
-
-/// The values of a memory that there are.
-fn given(memory: &[Value]) -> Vec<(Slot, Value)> {
-    let slots = (0..).map(Slot).zip(memory);
-    slots
-        .filter(|(_, value)| !matches!(value, Value::Null))
-        .map(|(slot, value)| (slot, value.clone()))
-        .collect()
 }
 
 /// What a schema and a behaviour lack of each other.
@@ -364,7 +354,10 @@ pub(super) fn check_operator(
     if let Some(last) = state.counters.get(&signature.key)
         && signature.counter <= *last
     {
-        return deny(format!("the counter {} is not above the last one recorded, {last}", signature.counter));
+        return deny(format!(
+            "the counter {} is not above the last one recorded, {last}: another act was signed with this key meanwhile; ask again",
+            signature.counter
+        ));
     }
     Ok(())
 }

@@ -115,6 +115,16 @@ impl Tokens {
         Ok(tokens)
     }
 
+    /// Where names, numbers and strings stand that nothing is selected by: not behind a `.`.
+    pub(super) fn roots(&self, source: &str) -> impl Iterator<Item = At> {
+        let is_selected = move |n: usize| {
+            let before = n.checked_sub(1).and_then(|before| self.0.get(before));
+            before.is_some_and(|before| before.at.slice(source).ends_with('.'))
+        };
+        let atoms = self.0.iter().enumerate().filter(|(_, token)| token.kind == Kind::Atom);
+        atoms.filter(move |(n, _)| !is_selected(*n)).map(|(_, token)| token.at)
+    }
+
     /// The token that starts at that byte.
     fn index_at(&self, start: u16) -> Option<usize> {
         self.0.binary_search_by_key(&start, |token| token.at.start).ok()

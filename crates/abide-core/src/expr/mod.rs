@@ -155,12 +155,22 @@ pub fn compile(source: &str, scope: &Scope, expected: &Expected<'_>) -> Result<P
     Ok(Program { source: source.into(), compiled: Arc::new(compiled) })
 }
 
-/// Whether an expression can be read, whatever it mentions.
+/// Whether an expression over `self` and `now` can be read, whatever fields it mentions.
 ///
 /// # Errors
-/// Everything that is wrong with its syntax.
+/// Everything that is wrong with its syntax, and each mention of what is not there.
 pub fn parses(source: &str) -> Result<(), Vec<ExprError>> {
-    parse::parse(source).map(drop)
+    parse::parse(source)?;
+    let tokens = lex::Tokens::read(source).map_err(|error| vec![error])?;
+    let absent = tokens.roots(source).filter(|at| matches!(at.slice(source), "oldSelf" | "args" | "caller"));
+    let wrong: Vec<_> = absent
+        .map(|at| ExprError {
+            message: format!("`{}` may not be mentioned here", at.slice(source)),
+            help: Some("use `self`, `now`".into()),
+            span: at.range(),
+        })
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
 impl Program {

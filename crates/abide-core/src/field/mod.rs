@@ -1,8 +1,8 @@
 //! The type of a field: its kind, its bounds, and how a value is read, checked and shown.
 //!
 //! [`FieldType`] is the structural schema of a Kubernetes custom resource, compiled. `load` reads one from a document,
-//! `check` holds a value against it, `convert` makes it one of another type, `json` and `cbor` carry values in and out. What a schema does with fields is left
-//! to [`crate::schema`].
+//! `check` holds a value against it, `convert` makes it one of another type, `json` and `cbor` carry values in and out.
+//! What a schema does with fields is left to [`crate::schema`].
 
 mod cbor;
 mod check;

@@ -169,9 +169,15 @@ fn an_operators_signature_covers_object_mutation_arguments_and_counter() {
     // None of those used the counter up; once it is recorded, it is used up, and all below it.
     world.submit("o", Input::Ask(good.clone()));
     assert!(recorded(&mut world, 7));
-    assert_eq!(denied(&mut world, good, 8), "the counter 7 is not above the last one recorded, 7");
+    assert_eq!(
+        denied(&mut world, good, 8),
+        "the counter 7 is not above the last one recorded, 7: another act was signed with this key meanwhile; ask again"
+    );
     let below = world.signed("o", "set", &json!({ "v": 5 }), 1, 6);
-    assert_eq!(denied(&mut world, below, 9), "the counter 6 is not above the last one recorded, 7");
+    assert_eq!(
+        denied(&mut world, below, 9),
+        "the counter 6 is not above the last one recorded, 7: another act was signed with this key meanwhile; ask again"
+    );
     let gap = world.signed("o", "set", &json!({ "v": 5 }), 1, u64::MAX);
     world.submit("o", Input::Ask(gap));
     assert!(recorded(&mut world, 10));

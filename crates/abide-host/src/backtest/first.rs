@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use abide_core::field::Slot;
 use abide_core::object::Object;
 use abide_core::record::{Event, Genesis, Reason};
 use abide_core::schema::Schema;
@@ -71,9 +70,4 @@ fn taken_over(
         })
     };
     Some(transition.values(memory, at).map(value).collect())
-}
-
-/// The values of a memory that there are.
-pub(super) fn given(memory: Vec<Value>) -> Vec<(Slot, Value)> {
-    (0..).map(Slot).zip(memory).filter(|(_, value)| !matches!(value, Value::Null)).collect()
 }

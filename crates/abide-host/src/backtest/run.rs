@@ -14,9 +14,10 @@ use abide_core::record::decode::decode;
 use abide_core::record::{Counted, Event, Genesis, Hash, Mutated, Outcome, OutcomeStatus, Record};
 use abide_core::slope::Allotment;
 use abide_core::time::Timestamp;
+use abide_core::transition::given;
 
 use super::decision::{Decision, compare};
-use super::first::{first_memory, given};
+use super::first::first_memory;
 use super::input::{Fed, Translator, feed, with_stand_ins};
 use super::{BacktestError, Backtested, Counts, Rules, TURNS_MAX, Ticks};
 use crate::history::{fold, known_schemas};

@@ -111,7 +111,7 @@ impl<'a> Trail<'a> {
     }
 
     fn set_by(slot: Slot, link: Link) -> Setter {
-        let set = set_by(&link.record.event).unwrap_or_default();
+        let set = set_by(&link.record.event);
         let value = set.iter().find(|(set, _)| *set == slot).map_or(Value::Null, |(_, value)| value.clone());
         if link.record.seq == 0 {
             Setter::Genesis(Box::new(link), value)
@@ -135,7 +135,7 @@ impl<'a> Trail<'a> {
             let Some((pos, link)) = self.back.next_placed() else { return Ok(None) };
             let Link { record, schema, .. } = link?;
             let is_upgrade = matches!(&record.event, Event::Upgrade(upgrade) if upgrade.schema.is_some());
-            let slots = || set_by(&record.event).unwrap_or_default().iter().map(|(slot, _)| *slot).collect();
+            let slots = || set_by(&record.event).iter().map(|(slot, _)| *slot).collect();
             let set = (!is_upgrade).then(slots);
             self.passed.push(Passed { pos, schema, set });
         }
@@ -143,11 +143,11 @@ impl<'a> Trail<'a> {
     }
 }
 
-fn set_by(event: &Event) -> Option<&[(Slot, Value)]> {
+fn set_by(event: &Event) -> &[(Slot, Value)] {
     match event {
-        Event::Mutation(mutated) => Some(&mutated.changes),
-        Event::Genesis(genesis) => Some(&genesis.values),
-        Event::Upgrade(upgrade) => upgrade.schema.as_ref().map(|change| change.memory.as_slice()),
-        _ => None,
+        Event::Mutation(mutated) => &mutated.changes,
+        Event::Genesis(genesis) => &genesis.values,
+        Event::Upgrade(upgrade) => upgrade.schema.as_ref().map_or(&[], |change| &change.memory),
+        _ => &[],
     }
 }

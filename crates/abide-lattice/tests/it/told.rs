@@ -1,6 +1,6 @@
 //! Events, and their envelope.
 
-use abide_lattice::{Component, Event};
+use abide_lattice::{Bucket, Component, Event, Options};
 use serde_json::json;
 
 use crate::support::{HOST, Host, lamp};
@@ -35,6 +35,28 @@ fn a_host_tells_of_its_start_its_end_and_what_runs() {
     let heartbeat = host.control.heartbeat(&host.inventory);
     assert_eq!(heartbeat.name, "host_heartbeat");
     assert_eq!(heartbeat.data, host.yes(&format!("host.get.{HOST}"), "").1);
+}
+
+#[test]
+fn an_address_is_told_without_what_opens_it() {
+    for (url, told) in [
+        ("nats://127.0.0.1:4222", "nats://127.0.0.1:4222"),
+        ("localhost", "nats://localhost"),
+        ("tls://me:p@ss@nats.example:4222, token@b:1", "tls://nats.example:4222,nats://b:1"),
+    ] {
+        assert_eq!(Options { url: url.to_owned(), ..Options::default() }.address(), told);
+    }
+}
+
+#[test]
+fn what_the_buckets_held_is_forgotten_when_they_are_read_anew() {
+    let mut host = Host::new();
+    host.learn(Bucket::Config, "web", &json!({ "address": "0.0.0.0:80" }));
+    host.learn(Bucket::Data, "CLAIMS_MABC", &json!({ "name": "web" }));
+    assert_eq!(host.yes("config.get.web", "").1, json!({ "address": "0.0.0.0:80" }));
+    host.control.forget();
+    assert_eq!(host.yes("config.get.web", ""), ("Configuration not found".to_owned(), json!(null)));
+    assert_eq!(host.yes("claims.get", "").1, json!([]));
 }
 
 #[test]

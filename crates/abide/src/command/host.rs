@@ -11,7 +11,7 @@ use abide_host::manifest::Application;
 use clap::Args;
 
 use super::run::application::{Chosen, Given, choose};
-use super::run::{How, period, refuse};
+use super::run::{Pace, refuse};
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
 use crate::input::pairs;
@@ -37,15 +37,8 @@ pub(crate) struct Host {
     /// A manifest, or a folder with an app.yaml; without one, the objects of the data folder alone
     #[arg(value_name = "APP|FOLDER")]
     what: Option<PathBuf>,
-    /// How long a tick is, from 1ms to 24h
-    #[arg(long, value_name = "PERIOD", value_parser = period)]
-    tick: Option<Span>,
-    /// Stop after so many ticks
-    #[arg(long, value_name = "N")]
-    ticks: Option<u64>,
-    /// Put changed schemas and components in force at once, signed by your key
-    #[arg(long)]
-    dev: bool,
+    #[command(flatten)]
+    pace: Pace,
     #[command(flatten)]
     lattice: Membership,
 }
@@ -112,13 +105,14 @@ impl Host {
         let compiler = context.compiler();
         let application = match &self.what {
             Some(what) => {
-                let given = Given { what, sources: &[], objects: &[], tick: self.tick, compiler: &compiler };
+                let given =
+                    Given { what, sources: &[], objects: &[], tick: self.pace.tick, compiler: &compiler };
                 let Chosen { application, reports } = choose(&given)?;
                 let Some(application) = application else { return refuse(context, &reports) };
                 reports.iter().for_each(|one| remark(report::render(one, context.out.color_err())));
                 application
             }
-            None => alone(&context.folder()?, self.tick),
+            None => alone(&context.folder()?, self.pace.tick),
         };
         if application.is_replay() {
             let message = "its sources are replayed, and a host of a lattice runs in real time";
@@ -133,8 +127,7 @@ impl Host {
         };
         let stop = Arc::new(AtomicBool::new(false));
         let lattice = self.lattice.join(context, &application, &folder, &stop)?;
-        let how = How { ticks: self.ticks, dev: self.dev, stop };
-        let answer = how.run(context, &application, compiler, &folder);
+        let answer = self.pace.run(context, &application, compiler, &folder, &stop);
         // It leaves while what it leaves is still told.
         drop(lattice);
         answer
@@ -196,17 +189,8 @@ impl Membership {
             ("osfamily", std::env::consts::FAMILY),
         ];
         labels.extend(own.map(|(name, value)| (format!("hostcore.{name}"), value.to_owned())));
-        let identity = Identity {
-            id: id.clone(),
-            friendly_name: self.friendly_name.unwrap_or_else(|| application.name.to_string()),
-            lattice: self.lattice.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            labels,
-            address: Some(url.clone()),
-            js_domain: self.js_domain.clone(),
-        };
         let options = Options {
-            url: url.clone(),
+            url,
             credentials: self.nats_creds,
             user: self.nats_jwt.zip(self.nats_seed),
             ca: self.nats_ca,
@@ -215,11 +199,21 @@ impl Membership {
             js_domain: self.js_domain,
             prefix: self.ctl_topic_prefix,
         };
+        let address = options.address();
+        let identity = Identity {
+            id: id.clone(),
+            friendly_name: self.friendly_name.unwrap_or_else(|| application.name.to_string()),
+            lattice: self.lattice.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            labels,
+            address: Some(address.clone()),
+            js_domain: options.js_domain.clone(),
+        };
         let guests = Arc::new(Residents { folder: folder.to_owned(), stop: Arc::clone(stop) });
         let lattice = self.lattice;
         let told = move |state: State| match state {
             State::Apart => remark(format_args!(
-                "lattice `{lattice}`: NATS at {url} does not answer; the host runs on without it"
+                "lattice `{lattice}`: NATS at {address} does not answer; the host runs on without it"
             )),
             State::Joined => remark(format_args!("lattice `{lattice}`: host {id} started")),
             State::Ready => remark(format_args!("lattice `{lattice}`: links and configuration are at hand")),

@@ -309,21 +309,12 @@ impl Prepare<'_> {
 
     /// A schema that cannot take over from the one in force, and everything that keeps it from it.
     fn unbound(&self, object: &Object, to: &Arc<Schema>, wrong: &[Diagnostic]) -> Plan {
-        let level = object.state.bucket.map(|bucket| bucket.at(self.now).level);
         let reason = |one: &Diagnostic| {
             let help = one.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
             let message = format!("{}{help}", one.message).into();
             Reason { code: Code::Status, place: Place::Object, value: None, message }
         };
-        Plan {
-            object: Arc::clone(&object.id),
-            from: Arc::clone(&object.schema),
-            to: Arc::clone(to),
-            behaviour: object.behaviour,
-            fields: Vec::new(),
-            slope: (level, level),
-            refused: wrong.iter().map(reason).collect(),
-        }
+        Plan::refused(object, to, self.now, wrong.iter().map(reason).collect())
     }
 
     fn image(&mut self, object: &Object, schema: &Arc<Schema>) -> Result<Option<Image>, CommandError> {
@@ -344,17 +335,18 @@ impl Prepare<'_> {
 /// Keeps what is to take force beside the log, under its digest.
 fn keep(view: &View, asked: &[Asked<'_>]) -> Result<(), CommandError> {
     let blobs = view.reader().blobs();
-    let mut kept: Vec<Hash> = Vec::new();
+    // Many objects have the same: each is kept once.
+    let (mut schemas, mut behaviours) = (BTreeSet::new(), BTreeSet::new());
     for one in asked {
-        if let Some(image) = &one.image {
+        if let Some(image) = &one.image
+            && behaviours.insert(image.behaviour())
+        {
             image.keep(&blobs).map_err(BehaviourError::from)?;
         }
-        if let OperatorAct::Schema(transition, _) = &one.act {
-            let digest = Hash(transition.to().digest);
-            if !kept.contains(&digest) {
-                blobs.put(&transition.to().canonical).map_err(BehaviourError::from)?;
-                kept.push(digest);
-            }
+        if let OperatorAct::Schema(transition, _) = &one.act
+            && schemas.insert(transition.to().digest)
+        {
+            blobs.put(&transition.to().canonical).map_err(BehaviourError::from)?;
         }
     }
     Ok(())

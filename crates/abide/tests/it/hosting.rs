@@ -22,10 +22,14 @@ fn objects_run_without_a_lattice() {
     assert_eq!(code, Some(0));
     assert!(lines.last().unwrap().contains("\"finished\""));
     sandbox.abide(&["verify"]).yes();
-    // That nobody answers is said once, on standard error.
-    let ran = sandbox
-        .abide(&["host", "--nats-url", NOWHERE, "--tick", "100ms", "--ticks", "25", "--lattice", "farm"])
-        .yes();
+    // That nobody answers is said once, on standard error, and no password with it; and an empty variable counts as unset.
+    let mut farm = sandbox.command(&["host", "--tick", "100ms", "--ticks", "25", "--lattice", "farm"]);
+    farm.env("ABIDE_NATS_URL", NOWHERE.replace("//", "//me:secret@"));
+    for name in ["WASMCLOUD_CTL_PORT", "WASMCLOUD_CTL_TLS", "WASMCLOUD_CTL_SEED", "WASMCLOUD_HOST_SEED"] {
+        farm.env(name, "");
+    }
+    let ran = sandbox.ran(&mut farm).yes();
+    assert!(!ran.text().contains("secret"), "{}", ran.text());
     let said = format!("lattice `farm`: NATS at {NOWHERE} does not answer; the host runs on without it");
     assert_eq!(ran.err.matches(&said).count(), 1, "{}", ran.text());
 }

@@ -47,22 +47,9 @@ fn a_lineage_is_followed_while_it_grows() {
 #[test]
 fn lines_from_standard_input_are_taken_as_they_come() {
     use std::io::Write as _;
-    use std::process::Stdio;
 
-    let sandbox = Sandbox::with_tank();
-    let manifest = sandbox
-        .read("tank/app.yaml")
-        .replace("mode: replay", "mode: live")
-        .replace("version: v1.0.0", "version: v1.0.0, abide.dev/tick: 5ms");
-    sandbox.write("tank/app.yaml", &manifest);
-    let mut command = sandbox.command(&["run", "tank", "--source", "-", "--quiet"]);
-    let mut host =
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut input = host.stdin.take().unwrap();
-    writeln!(input, "time,level\n2026-03-01T00:00:00Z,1.25").unwrap();
-    sandbox.until(&["show", "tank", "--json"], |ran| {
-        ran.code == Some(0) && ran.json()["memory"]["level"] == 1.25
-    });
+    let sandbox = Sandbox::with_live_tank();
+    let (host, mut input) = sandbox.run_live_tank();
     writeln!(input, "broken\n2026-03-01T00:10:00Z,1.5").unwrap();
     sandbox.until(&["show", "tank", "--json"], |ran| ran.json()["memory"]["level"] == 1.5);
     rustix::process::kill_process(rustix::process::Pid::from_child(&host), Signal::INT).unwrap();

@@ -1,8 +1,8 @@
 //! A folder of its own for each test, and the binary run in it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -42,6 +42,28 @@ impl Sandbox {
         let sandbox = Self::new();
         assert_eq!(sandbox.abide(&["new", "tank"]).code, Some(0));
         sandbox
+    }
+
+    /// The same, to be run in real time: its readings come as they are written.
+    pub(crate) fn with_live_tank() -> Self {
+        let sandbox = Self::with_tank();
+        let manifest = sandbox.read("tank/app.yaml").replace("mode: replay", "mode: live");
+        let manifest = manifest.replace("version: v1.0.0", "version: v1.0.0, abide.dev/tick: 5ms");
+        sandbox.write("tank/app.yaml", &manifest);
+        sandbox
+    }
+
+    /// Runs that tank, and gives what takes its readings.
+    pub(crate) fn run_live_tank(&self) -> (Child, ChildStdin) {
+        let mut command = self.command(&["run", "tank", "--source", "-", "--quiet"]);
+        let mut host =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut input = host.stdin.take().unwrap();
+        writeln!(input, "time,level\n2026-03-01T00:00:00Z,1.25").unwrap();
+        self.until(&["show", "tank", "--json"], |ran| {
+            ran.code == Some(0) && ran.json()["memory"]["level"] == 1.25
+        });
+        (host, input)
     }
 
     /// The same after its day was run.

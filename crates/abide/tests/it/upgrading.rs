@@ -141,7 +141,7 @@ fn what_keeps_a_schema_from_taking_over_is_told_at_once() {
         assert_eq!(ran.out.contains(told), plan.is_empty(), "{}", ran.out);
         snapshot("upgrade_unbound", &ran.text().replace(told, ""));
     }
-    sandbox.write("worse.yaml", &(second(&sandbox) + "migration: { from: soon, rename: { level: dept }, set: { site: 1 + }, default: { depth: 9 } }\n"));
+    sandbox.write("worse.yaml", &(second(&sandbox) + "migration: { from: soon, rename: { level: dept, A-x: depth }, remove: [''], set: { site: 1 +, pump: oldSelf.pump }, default: { depth: 9 } }\n"));
     let ran = sandbox.abide(&["upgrade", "tank", "--schema", "worse.yaml"]);
     assert_eq!(ran.code, Some(1));
     snapshot("upgrade_malformed", &ran.text());
@@ -244,28 +244,16 @@ fn the_way_back_is_planned_and_done_once() {
 #[test]
 fn a_running_host_takes_it_and_its_sources_go_on_by_name() {
     use std::io::Write as _;
-    use std::process::Stdio;
 
-    let sandbox = Sandbox::with_tank();
-    let manifest = sandbox
-        .read("tank/app.yaml")
-        .replace("mode: replay", "mode: live")
-        .replace("objects: [tank]", "objects: [spare, tank]")
-        .replace("version: v1.0.0", "version: v1.0.0, abide.dev/tick: 5ms");
+    let sandbox = Sandbox::with_live_tank();
+    let manifest = sandbox.read("tank/app.yaml").replace("objects: [tank]", "objects: [spare, tank]");
     sandbox.write("tank/app.yaml", &manifest);
     sandbox.write("second.yaml", &(second(&sandbox) + MIGRATION));
     let third = second(&sandbox)
         .replace("version: 2.0.0", "version: 3.0.0")
         .replace("observe_level:", "observe_depth:");
     sandbox.write("third.yaml", &(third + "migration: { from: 2.0.0 }\n"));
-    let mut command = sandbox.command(&["run", "tank", "--source", "-", "--quiet"]);
-    let mut host =
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut input = host.stdin.take().unwrap();
-    writeln!(input, "time,level\n2026-03-01T00:00:00Z,1.25").unwrap();
-    sandbox.until(&["show", "tank", "--json"], |ran| {
-        ran.code == Some(0) && ran.json()["memory"]["level"] == 1.25
-    });
+    let (host, mut input) = sandbox.run_live_tank();
     // Both at once, though one has no level yet.
     let both = sandbox.abide(&["upgrade", "--all", "--schema", "second.yaml"]).yes();
     assert_eq!(both.out.matches("admitted").count(), 2, "{}", both.out);

@@ -1,10 +1,11 @@
 //! The migration: how a schema takes over from other versions of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::expression::Compiler;
-use super::instead_of;
+use super::{instead_of, is_name};
 use crate::document::{Key, Node, NodeKind, Reader};
 use crate::field::{Field, Slot};
 use crate::schema::{MIGRATION_VERSIONS_MAX, Migration};
@@ -24,11 +25,11 @@ pub(super) fn migration(reader: &mut Reader<'_>, compiler: &Compiler<'_>) -> Opt
     reader.finish();
 
     let mut taken = Taken { compiler, by: BTreeMap::new() };
+    let remove: Vec<_> = remove.iter().map(|node| removed(node, rename, compiler)).collect();
     let rename: Vec<_> = rename.iter().map(|(was, is)| taken.renamed(was, is)).collect();
     let set: Vec<_> = set.iter().map(|(key, node)| taken.computed(key, node)).collect();
     let default: Vec<_> = default.iter().map(|(key, node)| taken.default(key, node)).collect();
     let rename: BTreeMap<_, _> = rename.into_iter().collect::<Option<_>>()?;
-    let remove: Vec<_> = remove.iter().map(|node| removed(node, &rename, compiler)).collect();
     let (mut set, mut default) =
         (set.into_iter().collect::<Option<Vec<_>>>()?, default.into_iter().collect::<Option<Vec<_>>>()?);
     set.sort_by_key(|(slot, _)| *slot);
@@ -77,21 +78,22 @@ struct Taken<'a> {
     by: BTreeMap<Slot, &'static str>,
 }
 
-impl Taken<'_> {
+impl<'a> Taken<'a> {
     fn renamed(&mut self, was: &Key, is: &Node) -> Option<(Arc<str>, Slot)> {
         let NodeKind::Str(name) = &is.kind else {
             let message = format!("`{}` is renamed to {}; it must be a name", was.text, is.describe());
             self.compiler.out.error(is.span.clone(), message, "write the name of a field of `fields`");
             return None;
         };
-        let (slot, _) = self.field(name, is.span.clone(), "rename")?;
-        Some((was.text.as_str().into(), slot))
+        let is_name = is_name_of_field(&was.text, was.span.clone(), self.compiler);
+        let slot = self.field(name, is.span.clone(), "rename")?;
+        is_name.then(|| (was.text.as_str().into(), slot))
     }
 
     fn computed(&mut self, key: &Key, node: &Node) -> Option<(Slot, Arc<str>)> {
         let found = self.field(&key.text, key.span.clone(), "set");
         let source = self.compiler.parse(node)?;
-        Some((found?.0, source))
+        Some((found?, source))
     }
 
     /// A renamed field may have no value before, so it may have a default as well.
@@ -115,23 +117,23 @@ impl Taken<'_> {
         }
     }
 
-    fn field(&mut self, name: &str, span: std::ops::Range<usize>, by: &'static str) -> Option<(Slot, Field)> {
-        let (slot, field) = self.find(name, span.clone())?;
+    fn field(&mut self, name: &str, span: Range<usize>, by: &'static str) -> Option<Slot> {
+        let (slot, _) = self.find(name, span.clone())?;
         if self.by.insert(slot, by).is_some() {
             return self.twice(name, span);
         }
-        Some((slot, field))
+        Some(slot)
     }
 
-    fn twice<T>(&self, name: &str, span: std::ops::Range<usize>) -> Option<T> {
+    fn twice<T>(&self, name: &str, span: Range<usize>) -> Option<T> {
         let message = format!("the migration gives `{name}` a value in two ways");
         self.compiler.out.error(span, message, "keep one of them");
         None
     }
 
-    fn find(&self, name: &str, span: std::ops::Range<usize>) -> Option<(Slot, Field)> {
+    fn find(&self, name: &str, span: Range<usize>) -> Option<(Slot, &'a Field)> {
         let memory = &self.compiler.memory;
-        let found = memory.slot(name).and_then(|slot| Some((slot, memory.get(slot)?.clone())));
+        let found = memory.slot(name).and_then(|slot| Some((slot, memory.get(slot)?)));
         if found.is_none() && !self.compiler.broken.iter().any(|broken| broken == name) {
             let help =
                 instead_of(name, memory.fields.iter().map(|field| &*field.name), "name a field of `fields`");
@@ -141,16 +143,29 @@ impl Taken<'_> {
     }
 }
 
-fn removed(node: &Node, rename: &BTreeMap<Arc<str>, Slot>, compiler: &Compiler<'_>) -> Option<Arc<str>> {
+fn removed(node: &Node, rename: &[(Key, Node)], compiler: &Compiler<'_>) -> Option<Arc<str>> {
     let NodeKind::Str(name) = &node.kind else {
         let message = format!("`remove` names {}; it must be a field of the version before", node.describe());
         compiler.out.error(node.span.clone(), message, "write the name of a field");
         return None;
     };
-    if rename.contains_key(name.as_str()) {
+    if !is_name_of_field(name, node.span.clone(), compiler) {
+        return None;
+    }
+    if rename.iter().any(|(was, _)| was.text == *name) {
         let message = format!("`{name}` is renamed, and removed");
         compiler.out.error(node.span.clone(), message, "keep one of them");
         return None;
     }
     Some(name.as_str().into())
+}
+
+/// Whether a field of the version before can have that name.
+fn is_name_of_field(name: &str, span: Range<usize>, compiler: &Compiler<'_>) -> bool {
+    let is_one = is_name(name, false);
+    if !is_one {
+        let help = "begin with a-z and go on with a-z, 0-9 and _, 64 characters at most";
+        compiler.out.error(span, format!("`{name}` is no name of a field"), help);
+    }
+    is_one
 }

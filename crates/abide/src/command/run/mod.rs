@@ -55,9 +55,16 @@ pub(crate) struct Run {
     /// Of a schema: the ids of the objects to begin [default: the schema's name]
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     objects: Vec<String>,
+    #[command(flatten)]
+    pace: Pace,
+}
+
+/// How an application is run.
+#[derive(Args, Debug)]
+pub(super) struct Pace {
     /// In real time: how long a tick is, from 1ms to 24h
     #[arg(long, value_name = "PERIOD", value_parser = period)]
-    tick: Option<Span>,
+    pub(super) tick: Option<Span>,
     /// Stop after so many ticks
     #[arg(long, value_name = "N")]
     ticks: Option<u64>,
@@ -73,7 +80,7 @@ impl Run {
             what: &self.what,
             sources: &self.source,
             objects: &self.objects,
-            tick: self.tick,
+            tick: self.pace.tick,
             compiler: &compiler,
         };
         let Chosen { application, reports } = application::choose(&given)?;
@@ -83,31 +90,21 @@ impl Run {
             Some(folder) => folder,
             None => folders::data_home()?.join(&*application.name),
         };
-        let how = How { ticks: self.ticks, dev: self.dev, stop: Arc::default() };
-        how.run(context, &application, compiler, &folder)
+        self.pace.run(context, &application, compiler, &folder, &Arc::default())
     }
 }
 
-/// How an application is run, and who else may stop it.
-pub(super) struct How {
-    /// Stop after so many ticks.
-    pub(super) ticks: Option<u64>,
-    /// Put changed schemas and components in force.
-    pub(super) dev: bool,
-    /// Set by whoever wants it to stop.
-    pub(super) stop: Arc<AtomicBool>,
-}
-
-impl How {
-    /// Runs it, and tells in the end what came of it.
+impl Pace {
+    /// Runs an application until its end, or until `stop` is set, and tells in the end what came of it.
     pub(super) fn run(
         self,
         context: &mut Context,
         application: &Application,
         compiler: Arc<Compiler>,
         folder: &Path,
+        stop: &Arc<AtomicBool>,
     ) -> Result<Answer, CommandError> {
-        let (ran, readings) = self.drive(context, application, compiler, folder)?;
+        let (ran, readings) = self.drive(context, application, compiler, folder, stop)?;
         let view = View::open(folder)?;
         let summary = Summary::of(&view, &ran)?;
         if context.out.json() {
@@ -130,12 +127,13 @@ impl How {
         application: &Application,
         compiler: Arc<Compiler>,
         folder: &Path,
+        stop: &Arc<AtomicBool>,
     ) -> Result<(Ran, Option<usize>), CommandError> {
         let keys = context.keys()?;
         for signal in [SIGINT, SIGTERM] {
             // The first sets the flag; one that comes after it ends the process as the signal alone would have done.
-            let register = flag::register_conditional_default(signal, Arc::clone(&self.stop))
-                .and_then(|_| flag::register(signal, Arc::clone(&self.stop)));
+            let register = flag::register_conditional_default(signal, Arc::clone(stop))
+                .and_then(|_| flag::register(signal, Arc::clone(stop)));
             register
                 .map_err(|error| CommandError::environment(format!("cannot listen for signals: {error}")))?;
         }
@@ -144,7 +142,7 @@ impl How {
             application,
             folder: folder.to_owned(),
             keys: &keys,
-            stop: &self.stop,
+            stop,
             progress: &mut |progress| teller.take(progress),
             ticks_max: self.ticks,
             compiler,
@@ -168,7 +166,7 @@ pub(super) fn refuse(context: &mut Context, reports: &[Report]) -> Result<Answer
     Ok(Answer::No)
 }
 
-pub(super) fn period(text: &str) -> Result<Span, String> {
+fn period(text: &str) -> Result<Span, String> {
     let span: Span = text.parse().map_err(|error: abide_core::time::TimeError| error.to_string())?;
     if span < Span::from_millis(1) || span > Span::from_secs(24 * 3600) {
         return Err(format!("`{text}` is out of bounds: a tick takes from 1ms to 24h"));
