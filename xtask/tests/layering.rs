@@ -38,7 +38,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("wasmtime-*", &["abide-wasm", "abide-host"]),
     ("async-nats", &["abide-lattice"]),
     // Nothing else waits.
-    ("tokio", &["abide-lattice"]),
+    ("tokio", &["abide-lattice", "abide-wasm"]),
+    ("hyper*", &["abide-wasm", "abide-bench"]),
     // Competitors.
     ("wasmcloud-*", &["abide-bench"]),
     ("wash-*", &["abide-bench"]),

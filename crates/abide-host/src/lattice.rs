@@ -1,33 +1,72 @@
-//! A host's objects in a lattice: they are listed as components, and a request to stop the host stops it.
+//! What a host has for its lattice: its objects, listed as components, its message-driven components and its providers.
 //!
-//! The lattice asks as any other program does, over the socket in the data folder: so it waits for no tick, and no tick for it.
+//! The lattice asks for objects as any other program does, over the socket in the data folder: so it waits for no tick, and no tick for it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use abide_lattice::{Component, Guests, Inventory};
+use abide_lattice::{
+    Action, Component, Guests, KIND, Learned, Messages, OBJECT, Performed, Provider as Listed, Received,
+    Scale, StartProvider, Update,
+};
+use abide_wasm::component::{Delivery, Later, Message, Subscription};
 use serde_json::Value as Json;
 
+use crate::components::{Builtin, Components, Config, Link, Messaging, Provider, Running, Spec};
 use crate::local;
 
-pub use abide_lattice::{Identity, Lattice, Options, StartError, State};
+pub use abide_lattice::{Connection, Identity, Lattice, Options, StartError, State};
 
-/// The objects of the host that runs on a data folder.
+/// The host that runs on a data folder.
 #[derive(Debug)]
 pub struct Residents {
     /// The data folder.
     pub folder: PathBuf,
     /// Set when the host is to stop.
     pub stop: Arc<AtomicBool>,
+    /// Its message-driven components.
+    pub components: Arc<Components>,
 }
 
 impl Guests for Residents {
-    fn inventory(&self) -> Option<Inventory> {
+    fn objects(&self) -> Option<Vec<Component>> {
         let listed = local::objects(&self.folder)?;
         let objects = listed.get("objects").and_then(Json::as_array)?;
-        Some(Inventory { components: objects.iter().filter_map(component).collect(), ..Inventory::default() })
+        Some(objects.iter().filter_map(object).collect())
+    }
+
+    fn components(&self) -> Vec<Component> {
+        self.components.engine().list().iter().map(|running| component(running)).collect()
+    }
+
+    fn providers(&self) -> Vec<Listed> {
+        self.components.engine().providers().iter().map(|running| provider(running)).collect()
+    }
+
+    fn perform(&self, action: &Action) -> Result<Performed, String> {
+        match action {
+            Action::Scale(scale) => self.scale(scale),
+            Action::Update(update) => self.update(update),
+            Action::StartProvider(start) => self.start_provider(start),
+            Action::StopProvider(stop) => {
+                Ok(match self.components.engine().stop_provider(&stop.provider_id) {
+                    Some(stopped) => Performed::Stopped(provider(&stopped)),
+                    None => Performed::Nothing,
+                })
+            }
+        }
+    }
+
+    fn learn(&self, learned: Learned) {
+        match learned {
+            Learned::Links(source, links) => {
+                self.components.engine().set_links(&source, links.into_iter().map(link).collect());
+            }
+            Learned::Config(name, config) => self.components.engine().set_config(&name, config),
+        }
     }
 
     fn stop(&self) {
@@ -35,15 +74,77 @@ impl Guests for Residents {
     }
 }
 
+impl Residents {
+    fn scale(&self, scale: &Scale) -> Result<Performed, String> {
+        let engine = self.components.engine();
+        if scale.count == 0 {
+            let stopped = match engine.stop(&scale.component_id) {
+                Some(running) => component(&running),
+                None => component_of(scale),
+            };
+            return Ok(Performed::Components(vec![Component { max_instances: 0, ..stopped }]));
+        }
+        let running = engine.get(&scale.component_id);
+        let limits = match (&scale.component_limits, &running) {
+            (None, Some(running)) => running.limits,
+            (said, _) => self.components.limits(said.as_ref()).map_err(|refused| refused.to_string())?,
+        };
+        let mut spec = Spec {
+            id: scale.component_id.clone(),
+            reference: scale.component_ref.clone(),
+            max_instances: scale.count,
+            limits,
+            config: scale.config.clone(),
+            annotations: scale.annotations.clone().unwrap_or_default(),
+        };
+        match running {
+            Some(running) if scale.component_ref == running.reference || !scale.allow_update => {
+                spec.reference.clone_from(&running.reference);
+                self.components.change(spec)
+            }
+            _ => self.components.start(spec),
+        }
+        .map_err(|refused| refused.to_string())?;
+        Ok(Performed::Components(self.now(&scale.component_id)))
+    }
+
+    fn update(&self, update: &Update) -> Result<Performed, String> {
+        let Some(before) = self.components.engine().get(&update.component_id) else {
+            return Err(format!("component {} not found", update.component_id));
+        };
+        let annotations = update.annotations.clone().unwrap_or_else(|| before.annotations.clone());
+        let reference = update.new_component_ref.clone();
+        self.components
+            .start(Spec { reference, annotations, ..Spec::clone(&before) })
+            .map_err(|refused| refused.to_string())?;
+        let mut told = self.now(&update.component_id);
+        told.push(Component { max_instances: 0, ..component(&before) });
+        Ok(Performed::Components(told))
+    }
+
+    fn now(&self, id: &str) -> Vec<Component> {
+        self.components.engine().get(id).iter().map(|running| component(running)).collect()
+    }
+
+    fn start_provider(&self, start: &StartProvider) -> Result<Performed, String> {
+        let started = Provider {
+            id: start.provider_id.clone(),
+            reference: start.provider_ref.clone(),
+            builtin: Builtin::from_ref(&start.provider_ref)?,
+            config: start.config.clone(),
+            annotations: start.annotations.clone().unwrap_or_default(),
+        };
+        self.components.engine().start_provider(started.clone())?;
+        Ok(Performed::Started(provider(&started)))
+    }
+}
+
 /// An object as a component of a lattice: its annotations say that it is one.
-fn component(object: &Json) -> Option<Component> {
+fn object(object: &Json) -> Option<Component> {
     let text = |name: &str| object.get(name).and_then(Json::as_str);
     let (id, schema, version) = (text("id")?, text("schema")?, text("version")?);
-    let annotations = [
-        ("abide.dev/kind", "object"),
-        ("abide.dev/schema", text("digest")?),
-        ("abide.dev/status", text("status")?),
-    ];
+    let annotations =
+        [(KIND, OBJECT), ("abide.dev/schema", text("digest")?), ("abide.dev/status", text("status")?)];
     let annotations: BTreeMap<_, _> =
         annotations.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     Some(Component {
@@ -53,5 +154,94 @@ fn component(object: &Json) -> Option<Component> {
         annotations: Some(annotations),
         revision: 0,
         max_instances: 1,
+        limits: None,
     })
+}
+
+fn component(running: &Running) -> Component {
+    let limits = [
+        ("max_memory_limit", running.limits.memory.to_string()),
+        ("max_execution_time", running.limits.time.as_secs().to_string()),
+    ];
+    Component {
+        id: running.id.clone(),
+        image_ref: running.reference.clone(),
+        name: None,
+        annotations: Some(running.annotations.clone()),
+        revision: 0,
+        max_instances: running.max_instances,
+        limits: Some(limits.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+    }
+}
+
+fn component_of(scale: &Scale) -> Component {
+    Component {
+        id: scale.component_id.clone(),
+        image_ref: scale.component_ref.clone(),
+        name: None,
+        annotations: scale.annotations.clone(),
+        revision: 0,
+        max_instances: 0,
+        limits: None,
+    }
+}
+
+fn provider(running: &Provider) -> Listed {
+    Listed {
+        id: running.id.clone(),
+        image_ref: Some(running.reference.clone()),
+        name: Some(running.builtin.to_string()),
+        annotations: Some(running.annotations.clone()),
+        revision: 0,
+    }
+}
+
+fn link(link: abide_lattice::Link) -> Link {
+    Link {
+        source: link.source_id,
+        target: link.target,
+        name: link.name,
+        namespace: link.wit_namespace,
+        package: link.wit_package,
+        interfaces: link.interfaces,
+        source_config: link.source_config,
+        target_config: link.target_config,
+    }
+}
+
+/// Messages over the connection of the host.
+#[derive(Debug)]
+pub struct Broker(pub Messages);
+
+fn message(received: Received) -> Message {
+    Message { subject: received.subject, body: received.body, reply_to: received.reply_to }
+}
+
+impl Messaging for Broker {
+    fn publish<'a>(&'a self, _: &'a Config, message: Message) -> Later<'a, Result<(), String>> {
+        Box::pin(self.0.publish(message.subject, message.reply_to, message.body))
+    }
+
+    fn request<'a>(
+        &'a self,
+        _: &'a Config,
+        asked: Message,
+        limit: Duration,
+    ) -> Later<'a, Result<Message, String>> {
+        Box::pin(async move { self.0.request(asked.subject, asked.body, limit).await.map(message) })
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        _: &'a Config,
+        subject: &'a str,
+        group: Option<&'a str>,
+        delivery: Delivery,
+    ) -> Later<'a, Result<Subscription, String>> {
+        Box::pin(async move {
+            let deliver = Arc::new(move |received| delivery(message(received)));
+            let held = self.0.subscribe(subject, group, deliver).await?;
+            Ok(Box::new(held) as Subscription)
+        })
+    }
 }

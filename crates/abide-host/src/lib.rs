@@ -5,6 +5,8 @@ pub mod backtest;
 pub mod behaviour;
 pub mod bundle;
 pub mod clock;
+#[cfg(feature = "components")]
+pub mod components;
 pub mod effect;
 mod flusher;
 pub mod history;

@@ -7,18 +7,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::kv::{self, Operation, Store};
+use async_nats::jetstream::kv::{self, Operation, Store, Watch};
 use async_nats::{Client, ConnectOptions, Message, ServerAddr, Subscriber, jetstream};
 use futures_util::StreamExt as _;
 use futures_util::stream::SelectAll;
 use nkeys::KeyPair;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle as Task;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::control::{Bucket, Control, Handled, Identity, Inventory, Write};
+use crate::control::{
+    Action, Bucket, Control, Entry, Handled, Identity, Inventory, Learned, Performed, Write,
+};
 use crate::event::Event;
-use crate::message::Component;
+use crate::message::{Component, Provider};
+use crate::messages::Messages;
 use crate::subject::Subject;
 
 /// How often a host says that it is there.
@@ -31,6 +35,8 @@ const LIST_AGAIN: Duration = Duration::from_millis(250);
 const APART_AFTER: Duration = Duration::from_secs(1);
 /// How long one exchange with JetStream may take: a client waits two seconds for its answer.
 const EXCHANGE: Duration = Duration::from_millis(1_500);
+/// How long it may take to read all that a bucket holds.
+const READING: Duration = Duration::from_secs(60);
 /// How long until it is tried again to come by the buckets.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How long the last words of a host may take.
@@ -71,10 +77,21 @@ impl Options {
     }
 }
 
-/// What runs on the host, and what may be asked of it. Its functions may wait, and are not called at once.
+/// What runs on the host, and what may be asked of it.
 pub trait Guests: Send + Sync + 'static {
-    /// What runs; `None` where that cannot be told now, as before the first tick.
-    fn inventory(&self) -> Option<Inventory>;
+    /// The objects that it runs; `None` where that cannot be told now, as before the first tick. It may wait.
+    fn objects(&self) -> Option<Vec<Component>>;
+    /// The components that it runs.
+    fn components(&self) -> Vec<Component>;
+    /// The providers that it runs.
+    fn providers(&self) -> Vec<Provider>;
+    /// Does what the lattice asks for. It may wait, and is called from several threads at once, but for the same id once at a time.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    fn perform(&self, action: &Action) -> Result<Performed, String>;
+    /// Takes up what the host came to know.
+    fn learn(&self, learned: Learned);
     /// The host is to stop.
     fn stop(&self);
 }
@@ -90,6 +107,13 @@ pub enum State {
     Ready,
     /// It is in the lattice, but JetStream does not answer: links and configuration cannot be set. Why.
     WithoutJetStream(String),
+    /// What the lattice asked for about a component or a provider was not done.
+    Failed {
+        /// Its id.
+        id: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// Why a host cannot even try to join.
@@ -110,20 +134,29 @@ pub struct Lattice {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Lattice {
-    /// Joins a lattice as soon as it can, and again whenever it was lost. Told of each change of its state.
+/// A connection to NATS, which is made as soon as it can be, and again whenever it was lost.
+pub struct Connection {
+    client: Client,
+    runtime: Runtime,
+    events: UnboundedReceiver<async_nats::Event>,
+    prefix: String,
+    domain: Option<String>,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Begins to connect. Nothing goes over the connection before the host has joined.
     ///
     /// # Errors
     /// When the options can never lead anywhere.
-    pub fn join(
-        identity: Identity,
-        options: &Options,
-        guests: Arc<dyn Guests>,
-        told: impl Fn(State) + Send + 'static,
-    ) -> Result<Self, StartError> {
-        let leave = Arc::new(AtomicBool::new(false));
+    pub fn new(options: &Options) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (signals, connection) = unbounded_channel();
+        let (signals, events) = unbounded_channel();
         let connect = connect_options(options, signals)?;
         let (prefix, domain) = (options.prefix.clone(), options.js_domain.clone());
         let addresses =
@@ -134,13 +167,34 @@ impl Lattice {
         let client = runtime
             .block_on(async { connect.connect(addresses).await })
             .map_err(|error| StartError::Options(error.to_string()))?;
+        Ok(Self { client, runtime, events, prefix, domain })
+    }
+
+    /// Messages over this connection.
+    #[must_use]
+    pub fn messages(&self) -> Messages {
+        Messages::new(self.client.clone())
+    }
+
+    /// Joins a lattice as soon as there is a connection, and again whenever it was lost. Told of each change of its state.
+    ///
+    /// # Errors
+    /// When there is no thread for it.
+    pub fn join(
+        self,
+        identity: Identity,
+        guests: Arc<dyn Guests>,
+        told: impl Fn(State) + Send + 'static,
+    ) -> Result<Lattice, StartError> {
+        let leave = Arc::new(AtomicBool::new(false));
         let leaving = Arc::clone(&leave);
         let thread = thread::Builder::new().name("lattice".to_owned()).spawn(move || {
+            let (done, outcomes) = unbounded_channel();
             let member = Member {
                 control: Control::new(identity),
-                client,
-                prefix,
-                domain,
+                client: self.client,
+                prefix: self.prefix,
+                domain: self.domain,
                 guests,
                 began: Instant::now(),
                 stores: None,
@@ -149,12 +203,14 @@ impl Lattice {
                 unanswered: Some(Instant::now()),
                 unlisted: None,
                 running: BTreeMap::new(),
+                acting: BTreeMap::new(),
+                done,
             };
-            runtime.block_on(member.run(connection, &leaving));
+            self.runtime.block_on(member.run(self.events, outcomes, &leaving));
             // What still lists or waits is not waited for.
-            runtime.shutdown_timeout(Duration::from_millis(100));
+            self.runtime.shutdown_timeout(Duration::from_millis(100));
         })?;
-        Ok(Self { leave, thread: Some(thread) })
+        Ok(Lattice { leave, thread: Some(thread) })
     }
 }
 
@@ -212,9 +268,14 @@ enum News {
     Ready(Box<Stores>),
     /// They are not; why.
     Absent(String),
-    /// What a bucket holds.
-    Entry { bucket: Bucket, key: String, value: Option<Vec<u8>>, revision: u64 },
+    /// All that a bucket holds.
+    All(Bucket, Vec<Entry>),
+    /// What a bucket holds of late.
+    Entry(Bucket, Entry),
 }
+
+/// An action, and what came of it.
+type Outcome = (Action, Result<Performed, String>);
 
 /// A host within its lattice.
 struct Member {
@@ -235,10 +296,19 @@ struct Member {
     unlisted: Option<Instant>,
     /// What was told to run.
     running: BTreeMap<String, Component>,
+    /// The last action about each id: the next one waits for it.
+    acting: BTreeMap<String, Task<()>>,
+    /// Takes what came of actions.
+    done: UnboundedSender<Outcome>,
 }
 
 impl Member {
-    async fn run(mut self, mut connection: UnboundedReceiver<async_nats::Event>, leave: &AtomicBool) {
+    async fn run(
+        mut self,
+        mut connection: UnboundedReceiver<async_nats::Event>,
+        mut outcomes: UnboundedReceiver<Outcome>,
+        leave: &AtomicBool,
+    ) {
         let Ok(mut requests) = self.subscribe().await else { return };
         let (news, mut heard) = unbounded_channel();
         let mut buckets: Option<Task<()>> = None;
@@ -280,6 +350,7 @@ impl Member {
                 }
                 _ = beat.tick() => self.beat().await,
                 Some(one) = heard.recv() => self.hear(one),
+                Some((action, outcome)) = outcomes.recv() => self.performed(&action, outcome).await,
                 Some(message) = requests.next() => self.request(message).await,
             }
         }
@@ -309,8 +380,6 @@ impl Member {
     fn hear(&mut self, news: News) {
         match news {
             News::Ready(stores) => {
-                // All that they hold is told anew, and what was deleted meanwhile is not.
-                self.control.forget();
                 self.stores = Some(*stores);
                 (self.told)(State::Ready);
             }
@@ -318,9 +387,59 @@ impl Member {
                 self.stores = None;
                 (self.told)(State::WithoutJetStream(why));
             }
-            News::Entry { bucket, key, value, revision } => {
-                self.control.learn(bucket, &key, value.as_deref(), revision);
+            News::All(bucket, entries) => {
+                let learned = self.control.learn_all(bucket, &entries);
+                learned.into_iter().for_each(|one| self.guests.learn(one));
             }
+            News::Entry(bucket, entry) => {
+                self.learn(bucket, &entry.key, entry.value.as_deref(), entry.revision);
+            }
+        }
+    }
+
+    fn learn(&mut self, bucket: Bucket, key: &str, value: Option<&[u8]>, revision: u64) {
+        let learned = self.control.learn(bucket, key, value, revision);
+        learned.into_iter().for_each(|one| self.guests.learn(one));
+    }
+
+    /// Has something done, after all else that is to be done about the same id.
+    fn act(&mut self, action: Action) {
+        self.acting.retain(|_, task| !task.is_finished());
+        let before = self.acting.remove(action.id());
+        let (id, guests, done) = (action.id().to_owned(), Arc::clone(&self.guests), self.done.clone());
+        let task = tokio::spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            let performed = tokio::task::spawn_blocking(move || {
+                let outcome = guests.perform(&action);
+                (action, outcome)
+            });
+            if let Ok(outcome) = performed.await {
+                let _ = done.send(outcome);
+            }
+        });
+        self.acting.insert(id, task);
+    }
+
+    /// Tells of what was done.
+    async fn performed(&mut self, action: &Action, outcome: Result<Performed, String>) {
+        if let Err(why) = &outcome {
+            (self.told)(State::Failed { id: action.id().to_owned(), why: why.clone() });
+        }
+        let components = match &outcome {
+            Ok(Performed::Components(components)) => components.as_slice(),
+            _ => &[],
+        };
+        // What is told here is not told again with the next heartbeat. An update tells of the old one last.
+        for component in components.iter().rev() {
+            match component.max_instances {
+                0 => drop(self.running.remove(&component.id)),
+                _ => drop(self.running.insert(component.id.clone(), component.clone())),
+            }
+        }
+        for event in self.control.performed(action, &outcome) {
+            self.tell(&event).await;
         }
     }
 
@@ -330,7 +449,16 @@ impl Member {
             return;
         };
         let inventory = match subject {
-            Subject::Inventory(_) => self.listed().await.unwrap_or_else(|| self.last_listed()),
+            Subject::Inventory(_) => match self.listed().await {
+                Some(inventory) => inventory,
+                None => self.known(),
+            },
+            Subject::AuctionComponent
+            | Subject::AuctionProvider
+            | Subject::Scale(_)
+            | Subject::Update(_)
+            | Subject::StartProvider(_)
+            | Subject::StopProvider(_) => self.known(),
             _ => Inventory { uptime: self.uptime(), ..Inventory::default() },
         };
         let mut handled = self.control.handle(&subject, &message.payload, &inventory);
@@ -353,6 +481,9 @@ impl Member {
         for event in &handled.events {
             self.tell(event).await;
         }
+        if let Some(action) = handled.action {
+            self.act(action);
+        }
         if handled.stop {
             let _ = timeout(FAREWELL, self.client.flush()).await;
             let guests = Arc::clone(&self.guests);
@@ -373,7 +504,7 @@ impl Member {
         let exchanged = timeout(EXCHANGE, put(&store, write, bytes.clone())).await;
         match exchanged.map_err(|_| without())?? {
             Some(revision) => {
-                self.control.learn(write.bucket, &write.key, bytes.as_deref(), revision);
+                self.learn(write.bucket, &write.key, bytes.as_deref(), revision);
                 Ok(true)
             }
             None => {
@@ -383,7 +514,7 @@ impl Member {
                     Some(entry) if entry.operation == Operation::Put => (Some(&*entry.value), entry.revision),
                     _ => (None, 0),
                 };
-                self.control.learn(write.bucket, &write.key, value, revision);
+                self.learn(write.bucket, &write.key, value, revision);
                 Ok(false)
             }
         }
@@ -431,15 +562,20 @@ impl Member {
     /// What runs, where that can be listed in time.
     async fn listed(&self) -> Option<Inventory> {
         let guests = Arc::clone(&self.guests);
-        let listed = timeout(LISTING, tokio::task::spawn_blocking(move || guests.inventory())).await;
-        let inventory = listed.ok()?.ok()??;
-        Some(Inventory { uptime: self.uptime(), ..inventory })
+        let listed = timeout(LISTING, tokio::task::spawn_blocking(move || guests.objects())).await;
+        let objects = listed.ok()?.ok()??;
+        Some(self.with(objects))
     }
 
-    /// What ran when it was last listed.
-    fn last_listed(&self) -> Inventory {
-        let components = self.running.values().cloned().collect();
-        Inventory { components, uptime: self.uptime(), ..Inventory::default() }
+    /// What runs, with the objects that did when they were last listed.
+    fn known(&self) -> Inventory {
+        self.with(self.running.values().filter(|component| component.is_object()).cloned().collect())
+    }
+
+    fn with(&self, objects: Vec<Component>) -> Inventory {
+        let mut components = self.guests.components();
+        components.extend(objects);
+        Inventory { components, providers: self.guests.providers(), uptime: self.uptime() }
     }
 
     fn uptime(&self) -> u64 {
@@ -500,10 +636,18 @@ async fn keep_up((client, domain, lattice): (Client, Option<String>, String), ne
                 continue;
             }
         };
-        let _ = news.send(News::Ready(Box::new((data.clone(), config.clone()))));
-        tokio::select! {
-            () = follow(&data, Bucket::Data, &news) => {}
-            () = follow(&config, Bucket::Config, &news) => {}
+        let followed = async {
+            let mut of_data = watch(&data, Bucket::Data, &news).await?;
+            let mut of_config = watch(&config, Bucket::Config, &news).await?;
+            let _ = news.send(News::Ready(Box::new((data.clone(), config.clone()))));
+            tokio::select! {
+                () = follow(&mut of_data, Bucket::Data, &news) => {}
+                () = follow(&mut of_config, Bucket::Config, &news) => {}
+            }
+            Ok::<_, String>(())
+        };
+        if let Err(why) = followed.await {
+            let _ = news.send(News::Absent(why));
         }
         tokio::time::sleep(AGAIN).await;
     }
@@ -523,13 +667,40 @@ async fn open(context: &jetstream::Context, lattice: &str) -> Result<Stores, Str
     Ok((one("LATTICEDATA").await?, one("CONFIGDATA").await?))
 }
 
-/// Tells what a bucket holds, until it cannot be followed any more.
-async fn follow(store: &Store, bucket: Bucket, news: &UnboundedSender<News>) {
-    let Ok(mut entries) = store.watch_with_history(">").await else { return };
-    while let Some(Ok(entry)) = entries.next().await {
-        let value = (entry.operation == Operation::Put).then(|| entry.value.to_vec());
-        let revision = if value.is_some() { entry.revision } else { 0 };
-        if news.send(News::Entry { bucket, key: entry.key, value, revision }).is_err() {
+/// Tells all that a bucket holds, and goes on to watch it.
+async fn watch(store: &Store, bucket: Bucket, news: &UnboundedSender<News>) -> Result<Watch, String> {
+    let read = async {
+        let held = store.status().await.map_err(|error| error.to_string())?.values();
+        let mut watch = store.watch_with_history(">").await.map_err(|error| error.to_string())?;
+        let mut all = Vec::new();
+        // The last of what there was has nothing behind it.
+        let mut left = held > 0;
+        while left {
+            let entry = watch.next().await.ok_or_else(lost)?.map_err(|error| error.to_string())?;
+            left = entry.delta > 0;
+            all.push(read_entry(entry));
+        }
+        Ok::<_, String>((watch, all))
+    };
+    let (watch, all) = timeout(READING, read).await.map_err(|_| lost())??;
+    let _ = news.send(News::All(bucket, all));
+    Ok(watch)
+}
+
+fn lost() -> String {
+    "it does not answer".to_owned()
+}
+
+fn read_entry(entry: kv::Entry) -> Entry {
+    let value = (entry.operation == Operation::Put).then(|| entry.value.to_vec());
+    let revision = if value.is_some() { entry.revision } else { 0 };
+    Entry { key: entry.key, value, revision }
+}
+
+/// Tells what a bucket holds of late, until it cannot be followed any more.
+async fn follow(watch: &mut Watch, bucket: Bucket, news: &UnboundedSender<News>) {
+    while let Some(Ok(entry)) = watch.next().await {
+        if news.send(News::Entry(bucket, read_entry(entry))).is_err() {
             return;
         }
     }

@@ -6,7 +6,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
 use crate::event::Event;
-use crate::message::{Component, DeleteLink, Link, Provider, Scale, Specification, StartProvider, StopHost};
+use crate::message::{
+    Auction, Component, DeleteLink, Link, Provider, Scale, Specification, StartProvider, StopHost,
+    StopProvider, Update,
+};
 use crate::subject::Subject;
 
 /// Most labels of a host.
@@ -68,6 +71,65 @@ pub struct Write {
     pub replaces: Option<u64>,
 }
 
+/// What a host is to do, beside answering.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A component is to run, to run otherwise, or to run no more.
+    Scale(Scale),
+    /// A component is to run with another image.
+    Update(Update),
+    /// A provider is to start.
+    StartProvider(StartProvider),
+    /// A provider is to stop.
+    StopProvider(StopProvider),
+}
+
+impl Action {
+    /// The id of what it is about: what is about the same is done in order.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Scale(scale) => &scale.component_id,
+            Self::Update(update) => &update.component_id,
+            Self::StartProvider(start) => &start.provider_id,
+            Self::StopProvider(stop) => &stop.provider_id,
+        }
+    }
+}
+
+/// What came of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Performed {
+    /// How components run now, in the order that it is told in; those with 0 instances do no more.
+    Components(Vec<Component>),
+    /// A provider has started.
+    Started(Provider),
+    /// A provider has stopped.
+    Stopped(Provider),
+    /// There was nothing to do.
+    Nothing,
+}
+
+/// What a host comes to know of its lattice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Learned {
+    /// All links from a source.
+    Links(String, Vec<Link>),
+    /// A named configuration; `None`: there is none any more.
+    Config(String, Option<BTreeMap<String, String>>),
+}
+
+/// What a bucket holds under a key, at a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// The value; `None`: nothing any more.
+    pub value: Option<Vec<u8>>,
+    /// The revision.
+    pub revision: u64,
+}
+
 /// What comes of a request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Handled {
@@ -77,6 +139,8 @@ pub struct Handled {
     pub events: Vec<Event>,
     /// What is written.
     pub write: Option<Write>,
+    /// What is to be done, once that is written.
+    pub action: Option<Action>,
     /// Whether the host is to stop.
     pub stop: bool,
 }
@@ -112,29 +176,61 @@ impl Control {
         &self.identity
     }
 
-    /// Forgets what the buckets held.
-    pub fn forget(&mut self) {
-        self.specifications.clear();
-        self.claims.clear();
-        self.config.clear();
+    /// Takes up all that a bucket holds: what it holds no more is forgotten. What came of it.
+    pub fn learn_all(&mut self, bucket: Bucket, entries: &[Entry]) -> Vec<Learned> {
+        let kept: BTreeSet<&str> =
+            entries.iter().filter(|entry| entry.value.is_some()).map(|entry| &*entry.key).collect();
+        let held: Vec<String> = match bucket {
+            Bucket::Data => {
+                self.claims.retain(|key, _| kept.contains(format!("CLAIMS_{key}").as_str()));
+                self.specifications.keys().map(|id| format!("COMPONENT_{id}")).collect()
+            }
+            Bucket::Config => self.config.keys().cloned().collect(),
+        };
+        let gone = held.iter().filter(|key| !kept.contains(key.as_str()));
+        let mut learned: Vec<Learned> = gone.filter_map(|key| self.learn(bucket, key, None, 0)).collect();
+        learned.extend(
+            entries
+                .iter()
+                .filter_map(|entry| self.learn(bucket, &entry.key, entry.value.as_deref(), entry.revision)),
+        );
+        learned
     }
 
-    /// Takes up what a bucket holds under a key, at a revision; `None`: nothing any more.
-    pub fn learn(&mut self, bucket: Bucket, key: &str, value: Option<&[u8]>, revision: u64) {
+    /// Takes up what a bucket holds under a key, at a revision; `None`: nothing any more. What came of it.
+    pub fn learn(
+        &mut self,
+        bucket: Bucket,
+        key: &str,
+        value: Option<&[u8]>,
+        revision: u64,
+    ) -> Option<Learned> {
         match (bucket, key.split_once('_')) {
-            (Bucket::Data, Some(("COMPONENT", id))) => match value.and_then(read::<Specification>) {
-                Some(found) => drop(self.specifications.insert(id.to_owned(), (found, revision))),
-                None => drop(self.specifications.remove(id)),
-            },
-            (Bucket::Data, Some(("CLAIMS", key))) => match value.and_then(read) {
-                Some(found) => drop(self.claims.insert(key.to_owned(), found)),
-                None => drop(self.claims.remove(key)),
-            },
-            (Bucket::Config, _) if !key.starts_with(SECRET) => match value.and_then(read) {
-                Some(found) => drop(self.config.insert(key.to_owned(), found)),
-                None => drop(self.config.remove(key)),
-            },
-            _ => {}
+            (Bucket::Data, Some(("COMPONENT", id))) => {
+                let found = value.and_then(read::<Specification>);
+                let links = found.as_ref().map(|found| found.links.clone()).unwrap_or_default();
+                match found {
+                    Some(found) => drop(self.specifications.insert(id.to_owned(), (found, revision))),
+                    None => drop(self.specifications.remove(id)),
+                }
+                Some(Learned::Links(id.to_owned(), links))
+            }
+            (Bucket::Data, Some(("CLAIMS", key))) => {
+                match value.and_then(read) {
+                    Some(found) => drop(self.claims.insert(key.to_owned(), found)),
+                    None => drop(self.claims.remove(key)),
+                }
+                None
+            }
+            (Bucket::Config, _) if !key.starts_with(SECRET) => {
+                let found: Option<BTreeMap<String, String>> = value.and_then(read);
+                match found.clone() {
+                    Some(found) => drop(self.config.insert(key.to_owned(), found)),
+                    None => drop(self.config.remove(key)),
+                }
+                Some(Learned::Config(key.to_owned(), found))
+            }
+            _ => None,
         }
     }
 
@@ -173,6 +269,79 @@ impl Control {
         Event::new("component_scaled", data)
     }
 
+    /// What is told of an action, by what came of it.
+    #[must_use]
+    pub fn performed(&self, action: &Action, outcome: &Result<Performed, String>) -> Vec<Event> {
+        match outcome {
+            Ok(Performed::Nothing) => Vec::new(),
+            Ok(Performed::Components(components)) => components.iter().map(|one| self.scaled(one)).collect(),
+            Ok(Performed::Started(provider)) => {
+                let data = json!({
+                    "host_id": self.identity.id,
+                    "image_ref": provider.image_ref,
+                    "provider_id": provider.id,
+                    "annotations": provider.annotations.clone().unwrap_or_default(),
+                });
+                vec![Event::new("provider_started", data)]
+            }
+            Ok(Performed::Stopped(provider)) => {
+                let data = json!({
+                    "host_id": self.identity.id,
+                    "provider_id": provider.id,
+                    "annotations": provider.annotations.clone().unwrap_or_default(),
+                    "reason": "stop",
+                    "instance_id": provider.id,
+                    "public_key": provider.id,
+                    "link_name": "default",
+                });
+                vec![Event::new("provider_stopped", data)]
+            }
+            Err(error) => match action {
+                Action::Scale(scale) => vec![self.scale_failed(
+                    &scale.component_ref,
+                    &scale.component_id,
+                    scale.annotations.as_ref(),
+                    scale.count,
+                    error,
+                )],
+                Action::Update(update) => vec![self.scale_failed(
+                    &update.new_component_ref,
+                    &update.component_id,
+                    update.annotations.as_ref(),
+                    0,
+                    error,
+                )],
+                Action::StartProvider(start) => {
+                    let data = json!({
+                        "provider_ref": start.provider_ref, "provider_id": start.provider_id,
+                        "host_id": self.identity.id, "error": error, "link_name": "default",
+                    });
+                    vec![Event::new("provider_start_failed", data)]
+                }
+                Action::StopProvider(_) => Vec::new(),
+            },
+        }
+    }
+
+    fn scale_failed(
+        &self,
+        reference: &str,
+        id: &str,
+        annotations: Option<&BTreeMap<String, String>>,
+        count: u32,
+        error: &str,
+    ) -> Event {
+        let data = json!({
+            "annotations": annotations.cloned().unwrap_or_default(),
+            "host_id": self.identity.id,
+            "image_ref": reference,
+            "component_id": id,
+            "max_instances": count,
+            "error": error,
+        });
+        Event::new("component_scale_failed", data)
+    }
+
     /// Handles a request.
     pub fn handle(&mut self, subject: &Subject, payload: &[u8], inventory: &Inventory) -> Handled {
         let own = self.identity.id.clone();
@@ -180,12 +349,18 @@ impl Control {
             Subject::Ping => answered(ok(&self.host(inventory.uptime))),
             Subject::Inventory(id) if *id == own => answered(ok(&self.inventory(inventory))),
             Subject::Stop(id) if *id == own => stop(payload, &own),
-            // A host that runs no message-driven components bids for none.
-            Subject::AuctionComponent | Subject::AuctionProvider => Handled::default(),
-            Subject::Scale(id) if *id == own => refused_component(payload, &own),
-            Subject::Update(id) if *id == own => answered(failed(NO_COMPONENTS)),
-            Subject::StartProvider(id) if *id == own => refused_provider(payload, &own),
-            Subject::StopProvider(id) if *id == own => answered(failed("this host has no such provider")),
+            Subject::AuctionComponent => {
+                let runs = |id: &str| inventory.components.iter().any(|one| one.id == id);
+                self.bid(payload, "component", runs)
+            }
+            Subject::AuctionProvider => {
+                let runs = |id: &str| inventory.providers.iter().any(|one| one.id == id);
+                self.bid(payload, "provider", runs)
+            }
+            Subject::Scale(id) if *id == own => self.scale(payload, inventory),
+            Subject::Update(id) if *id == own => update(payload, inventory),
+            Subject::StartProvider(id) if *id == own => start_provider(payload, inventory),
+            Subject::StopProvider(id) if *id == own => stop_provider(payload, inventory),
             Subject::PutLabel(id) if *id == own => self.put_label(payload),
             Subject::DeleteLabel(id) if *id == own => self.delete_label(payload),
             Subject::PutLink => self.put_link(payload),
@@ -243,6 +418,51 @@ impl Control {
             "components": components,
             "providers": inventory.providers,
         })
+    }
+
+    /// Bids where the labels are as they have to be and it does not run here yet; says nothing otherwise.
+    fn bid(&self, payload: &[u8], kind: &str, runs: impl Fn(&str) -> bool) -> Handled {
+        let Some(auction) = read::<Auction>(payload) else { return Handled::default() };
+        let mut constraints = auction.constraints.iter();
+        if runs(&auction.component_id) || !constraints.all(|(key, value)| self.labels.get(key) == Some(value))
+        {
+            return Handled::default();
+        }
+        let (reference, id) = (format!("{kind}_ref"), format!("{kind}_id"));
+        answered(ok(&json!({
+            reference: auction.component_ref,
+            id: auction.component_id,
+            "constraints": auction.constraints,
+            "host_id": self.identity.id,
+        })))
+    }
+
+    fn scale(&self, payload: &[u8], inventory: &Inventory) -> Handled {
+        let Some(asked) = read::<Scale>(payload) else {
+            return answered(failed("this is no request to scale a component"));
+        };
+        let refuse = |why: &str| {
+            let (annotations, error) = (asked.annotations.as_ref(), why);
+            let event =
+                self.scale_failed(&asked.component_ref, &asked.component_id, annotations, asked.count, error);
+            Handled { events: vec![event], ..answered(failed(why)) }
+        };
+        if !is_key(&asked.component_id) {
+            return refuse(NO_ID);
+        }
+        let message = match inventory.components.iter().find(|one| one.id == asked.component_id) {
+            Some(object) if object.is_object() => return refuse(OBJECT),
+            Some(running) if asked.count > 0 && running.image_ref != asked.component_ref => {
+                let what = if asked.allow_update {
+                    "It gets the new one."
+                } else {
+                    "It keeps the one that it has; the request to update it gives it another."
+                };
+                format!("it runs with the image {}, not {}. {what}", running.image_ref, asked.component_ref)
+            }
+            _ => String::new(),
+        };
+        Handled { action: Some(Action::Scale(asked)), ..answered(done(&message)) }
     }
 
     fn put_label(&mut self, payload: &[u8]) -> Handled {
@@ -405,8 +625,9 @@ impl Control {
     }
 }
 
-const NO_COMPONENTS: &str = "this host runs resident objects, and no message-driven components yet";
-const NO_PROVIDERS: &str = "this host starts no providers yet";
+const NO_ID: &str = "an id has letters, digits, `-`, `_`, `/` and `=`, 1024 at most";
+const OBJECT: &str =
+    "it is a resident object: it acts by itself, and what changes it is a mutation or an upgrade";
 /// What the names of configuration begin with that stand for a secret.
 const SECRET: &str = "SECRET_";
 
@@ -421,30 +642,45 @@ fn stop(payload: &[u8], host: &str) -> Handled {
     }
 }
 
-fn refused_component(payload: &[u8], host: &str) -> Handled {
-    let Some(asked) = read::<Scale>(payload) else {
-        return answered(failed("this is no request to scale a component"));
+fn update(payload: &[u8], inventory: &Inventory) -> Handled {
+    let Some(asked) = read::<Update>(payload) else {
+        return answered(failed("this is no request to update a component"));
     };
-    let data = json!({
-        "annotations": asked.annotations.unwrap_or_default(),
-        "host_id": host,
-        "image_ref": asked.component_ref,
-        "component_id": asked.component_id,
-        "max_instances": asked.count,
-        "error": NO_COMPONENTS,
-    });
-    Handled { events: vec![Event::new("component_scale_failed", data)], ..answered(failed(NO_COMPONENTS)) }
+    let (id, reference) = (&asked.component_id, &asked.new_component_ref);
+    match inventory.components.iter().find(|one| one.id == *id) {
+        None => answered(failed(&format!("component {id} not found"))),
+        Some(object) if object.is_object() => answered(failed(OBJECT)),
+        Some(running) if running.image_ref == *reference => {
+            answered(done(&format!("component {id} already updated to {reference}")))
+        }
+        Some(running) => {
+            let message = format!("component {id} updating from {} to {reference}", running.image_ref);
+            Handled { action: Some(Action::Update(asked)), ..answered(done(&message)) }
+        }
+    }
 }
 
-fn refused_provider(payload: &[u8], host: &str) -> Handled {
+fn start_provider(payload: &[u8], inventory: &Inventory) -> Handled {
     let Some(asked) = read::<StartProvider>(payload) else {
         return answered(failed("this is no request to start a provider"));
     };
-    let data = json!({
-        "provider_ref": asked.provider_ref, "provider_id": asked.provider_id, "host_id": host,
-        "error": NO_PROVIDERS, "link_name": "default",
-    });
-    Handled { events: vec![Event::new("provider_start_failed", data)], ..answered(failed(NO_PROVIDERS)) }
+    if !is_key(&asked.provider_id) {
+        return answered(failed(NO_ID));
+    }
+    if inventory.providers.iter().any(|one| one.id == asked.provider_id) {
+        return answered(failed("provider with that ID is already running"));
+    }
+    Handled { action: Some(Action::StartProvider(asked)), ..answered(done("successfully started provider")) }
+}
+
+fn stop_provider(payload: &[u8], inventory: &Inventory) -> Handled {
+    let Some(asked) = read::<StopProvider>(payload) else {
+        return answered(failed("this is no request to stop a provider"));
+    };
+    if inventory.providers.iter().all(|one| one.id != asked.provider_id) {
+        return answered(failed("provider with that ID is not running"));
+    }
+    Handled { action: Some(Action::StopProvider(asked)), ..answered(done("successfully stopped provider")) }
 }
 
 fn answered(reply: Json) -> Handled {

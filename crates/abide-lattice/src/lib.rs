@@ -17,10 +17,12 @@ mod connection;
 mod control;
 mod event;
 mod message;
+mod messages;
 mod subject;
 
-pub use connection::{Guests, Lattice, Options, StartError, State};
-pub use control::{Bucket, Control, Handled, Identity, Inventory, Write};
+pub use connection::{Connection, Guests, Lattice, Options, StartError, State};
+pub use control::{Action, Bucket, Control, Entry, Handled, Identity, Inventory, Learned, Performed, Write};
 pub use event::Event;
-pub use message::{Component, Link, Provider};
+pub use message::{Component, KIND, Link, OBJECT, Provider, Scale, StartProvider, StopProvider, Update};
+pub use messages::{Held, Messages, Received};
 pub use subject::Subject;

@@ -38,22 +38,74 @@ pub(crate) struct DeleteLink {
     pub(crate) wit_package: String,
 }
 
-/// What is asked of a host that is to run a component.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Scale {
-    pub(crate) component_ref: String,
-    pub(crate) component_id: String,
+/// A component that is to run, to run otherwise, or with `count` 0 to run no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Scale {
+    /// Where its image comes from.
+    pub component_ref: String,
+    /// Its id.
+    pub component_id: String,
+    /// What is said of it.
     #[serde(default)]
-    pub(crate) annotations: Option<BTreeMap<String, String>>,
+    pub annotations: Option<BTreeMap<String, String>>,
+    /// Most of its instances at once.
     #[serde(default)]
-    pub(crate) count: u32,
+    pub count: u32,
+    /// What a call may take: `max_memory_limit` in bytes, `max_execution_time` in seconds.
+    #[serde(default)]
+    pub component_limits: Option<BTreeMap<String, String>>,
+    /// Named configuration.
+    #[serde(default)]
+    pub config: Vec<String>,
+    /// Whether one that runs gets the image, where that is another.
+    #[serde(default)]
+    pub allow_update: bool,
 }
 
-/// What is asked of a host that is to start a provider.
+/// A component that is to run with another image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Update {
+    /// Its id.
+    pub component_id: String,
+    /// What is said of it.
+    #[serde(default)]
+    pub annotations: Option<BTreeMap<String, String>>,
+    /// Where the image comes from.
+    pub new_component_ref: String,
+}
+
+/// A provider that is to start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct StartProvider {
+    /// Where it comes from.
+    pub provider_ref: String,
+    /// Its id.
+    pub provider_id: String,
+    /// Named configuration.
+    #[serde(default)]
+    pub config: Vec<String>,
+    /// What is said of it.
+    #[serde(default)]
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+/// A provider that is to stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct StopProvider {
+    /// Its id.
+    #[serde(alias = "provider_ref")]
+    pub provider_id: String,
+}
+
+/// What is to be bid for: a component or a provider, on a host with such labels.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct StartProvider {
-    pub(crate) provider_ref: String,
-    pub(crate) provider_id: String,
+pub(crate) struct Auction {
+    #[serde(alias = "provider_ref")]
+    pub(crate) component_ref: String,
+    #[serde(alias = "provider_id")]
+    pub(crate) component_id: String,
+    #[serde(default)]
+    pub(crate) constraints: BTreeMap<String, String>,
 }
 
 /// What is asked of a host that is to stop. It stops after its tick at hand, whatever `timeout` says.
@@ -80,7 +132,24 @@ pub struct Component {
     pub revision: i32,
     /// Most of its instances at once.
     pub max_instances: u32,
+    /// What a call may take, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<BTreeMap<String, String>>,
 }
+
+impl Component {
+    /// Whether it is a resident object: its annotations say so.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        let kind = self.annotations.as_ref().and_then(|annotations| annotations.get(KIND));
+        kind.is_some_and(|kind| kind == OBJECT)
+    }
+}
+
+/// The annotation that says what a component is, and what it says of an object.
+pub const KIND: &str = "abide.dev/kind";
+/// What `KIND` says of an object.
+pub const OBJECT: &str = "object";
 
 /// A provider in an inventory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +159,12 @@ pub struct Provider {
     /// Where it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_ref: Option<String>,
+    /// Its name, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What was said of it when it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<BTreeMap<String, String>>,
     /// The revision in its claims; 0 without.
     pub revision: i32,
 }

@@ -10,6 +10,8 @@ mod cache;
 mod call;
 mod carry;
 mod check;
+#[cfg(feature = "components")]
+pub mod component;
 mod imports;
 mod journal;
 mod json;

@@ -22,6 +22,8 @@ pub use dispatcher::{Backoff, Dispatcher, DispatcherConfig};
 pub use exec::{Exec, ExecConfig};
 pub use http::{AllowedHost, BODY_BYTES_MAX, HeaderSource, Http, HttpConfig, REDIRECTS_MAX};
 pub use json_lines::JsonLines;
+#[cfg(feature = "components")]
+pub(crate) use keyvalue::open_database;
 pub use keyvalue::{APPLIED_MAX, BUCKETS_MAX, KEY_BYTES_MAX, KeyValue, KeyValueConfig, VALUE_BYTES_MAX};
 
 /// Most bytes of a result or of a failure's text that are kept.

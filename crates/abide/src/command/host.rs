@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use abide_core::time::Span;
-use abide_host::lattice::{Identity, Lattice, Options, Residents, State};
+use abide_host::components::{Components, Limits, Settings};
+use abide_host::lattice::{Broker, Connection, Identity, Lattice, Options, Residents, StartError, State};
 use abide_host::manifest::Application;
 use clap::Args;
 
@@ -24,13 +26,15 @@ Examples:
   abide host --data-dir ./orchard                        the objects of a data folder alone
   abide host app.yaml --nats-url tls://nats.example:4222 --nats-creds orchard.creds --lattice farm
   abide host app.yaml --label zone=north                 as `wash get hosts` then shows it
+  abide host --allow-file-load                           then `wash start component file:///srv/hello.wasm hello`
 
 The host runs with and without NATS: it joins the lattice when NATS answers, and again when it was lost. No tick waits for it.
 What the lattice asks for is in docs/lattice.md. Ctrl-C, SIGTERM and `wash stop host` stop it as they stop `abide run`.";
 
-/// Run resident objects as a host of a wasmCloud lattice
+/// Run resident objects and message-driven components as a host of a wasmCloud lattice
 ///
-/// In real time. Objects are listed as components whose annotations say that they are objects.
+/// In real time. Objects are listed as components whose annotations say that they are objects. Components, builtin providers and
+/// links are what clients of the lattice ask for.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Host {
@@ -40,7 +44,42 @@ pub(crate) struct Host {
     #[command(flatten)]
     pace: Pace,
     #[command(flatten)]
+    components: Runtime,
+    #[command(flatten)]
     lattice: Membership,
+}
+
+/// How message-driven components run.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Components")]
+struct Runtime {
+    /// Take images from files of this machine, as `file:///srv/hello.wasm`
+    #[arg(long, env = "WASMCLOUD_ALLOW_FILE_LOAD")]
+    allow_file_load: bool,
+    /// Most instances at once, of all components
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    max_component_instances: u32,
+    /// Most bytes of memory of a call, where nothing else is said of a component
+    #[arg(long, value_name = "BYTES", env = "WASMCLOUD_MAX_LINEAR_MEMORY", default_value_t = Limits::default().memory)]
+    max_linear_memory: u64,
+    /// Most time of a call, in milliseconds, where nothing else is said of a component
+    #[arg(long, value_name = "MS", env = "WASMCLOUD_MAX_EXECUTION_TIME_MS", default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1..=604_800_000))]
+    max_execution_time_ms: u64,
+}
+
+impl Runtime {
+    fn settings(&self, folder: &std::path::Path) -> Settings {
+        Settings {
+            folder: folder.to_owned(),
+            cache: folders::cache_home().map(|cache| cache.join("components")),
+            instances: self.max_component_instances,
+            limits: Limits {
+                memory: self.max_linear_memory,
+                time: Duration::from_millis(self.max_execution_time_ms),
+            },
+            allow_files: self.allow_file_load,
+        }
+    }
 }
 
 /// Where and as what the host joins.
@@ -126,7 +165,8 @@ impl Host {
             None => folders::data_home()?.join(&*application.name),
         };
         let stop = Arc::new(AtomicBool::new(false));
-        let lattice = self.lattice.join(context, &application, &folder, &stop)?;
+        let settings = self.components.settings(&folder);
+        let lattice = self.lattice.join(context, &application, &settings, &stop)?;
         let answer = self.pace.run(context, &application, compiler, &folder, &stop);
         // It leaves while what it leaves is still told.
         drop(lattice);
@@ -152,7 +192,7 @@ impl Membership {
         self,
         context: &Context,
         application: &Application,
-        folder: &std::path::Path,
+        settings: &Settings,
         stop: &Arc<AtomicBool>,
     ) -> Result<Lattice, CommandError> {
         let keys = context.keys()?;
@@ -209,7 +249,15 @@ impl Membership {
             address: Some(address.clone()),
             js_domain: options.js_domain.clone(),
         };
-        let guests = Arc::new(Residents { folder: folder.to_owned(), stop: Arc::clone(stop) });
+        let wrong = |error: StartError| CommandError::usage(error.to_string());
+        let connection = Connection::new(&options).map_err(wrong)?;
+        let broker = Box::new(Broker(connection.messages()));
+        let components = Components::open(settings, broker, |line| remark(format_args!("{line}")))?;
+        let guests = Arc::new(Residents {
+            folder: settings.folder.clone(),
+            stop: Arc::clone(stop),
+            components: Arc::new(components),
+        });
         let lattice = self.lattice;
         let told = move |state: State| match state {
             State::Apart => remark(format_args!(
@@ -220,8 +268,8 @@ impl Membership {
             State::WithoutJetStream(why) => remark(format_args!(
                 "lattice `{lattice}`: JetStream is not to be had, so links and configuration cannot be set: {why}"
             )),
+            State::Failed { id, why } => remark(format_args!("lattice `{lattice}`: `{id}`: {why}")),
         };
-        Lattice::join(identity, &options, guests, told)
-            .map_err(|error| CommandError::usage(error.to_string()))
+        connection.join(identity, guests, told).map_err(wrong)
     }
 }

@@ -15,6 +15,8 @@ use super::{CallError, Request, Target};
 use store::{Store, StoreError};
 
 pub use store::APPLIED_MAX;
+#[cfg(feature = "components")]
+pub(crate) use store::open_database;
 
 /// Longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 512;

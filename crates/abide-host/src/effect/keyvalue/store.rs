@@ -57,54 +57,11 @@ pub(super) struct Store {
 impl Store {
     /// Opens the file and checks the whole of it; it is made, with mode 0600, if it is not there.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let damaged = |why: &dyn std::fmt::Display| {
-            let message = format!(
-                "`{}` is damaged ({why}); restore it from a copy, or move it away to begin with an empty one",
-                path.display()
-            );
-            io::Error::new(io::ErrorKind::InvalidData, message)
-        };
-        let database = match Self::open_free(path)? {
-            Some(Ok(database)) => database,
-            Some(Err(DatabaseError::DatabaseAlreadyOpen)) => {
-                let message = format!("`{}` is in use by another process; stop it first", path.display());
-                return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
-            }
-            Some(Err(DatabaseError::Storage(StorageError::Io(error))))
-                if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
-            {
-                return Err(error);
-            }
-            Some(Err(error)) => return Err(damaged(&error)),
-            None => return Err(damaged(&"it cannot be read")),
-        };
-        let store = Self { path: path.to_owned(), database };
+        let store = Self { path: path.to_owned(), database: open_database(path)? };
         match store.make_tables() {
             Ok(()) => Ok(store),
             Err(redb::Error::Io(error)) => Err(error),
-            Err(error) => Err(damaged(&error)),
-        }
-    }
-
-    /// Opens the file, and waits a moment while it is in use; `None` where the library panics over damage that its checks
-    /// do not foresee.
-    fn open_free(path: &Path) -> io::Result<Option<Result<Database, DatabaseError>>> {
-        let mut builder = Database::builder();
-        builder.set_check_integrity_on_open(true);
-        let deadline = Instant::now() + IN_USE_WAIT;
-        loop {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            let file = options.open(path)?;
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-            let opened = catch_unwind(AssertUnwindSafe(|| {
-                FileBackend::new(file).and_then(|file| builder.create_with_backend(file))
-            }));
-            let in_use = matches!(opened, Ok(Err(DatabaseError::DatabaseAlreadyOpen)));
-            if !in_use || Instant::now() >= deadline {
-                return Ok(opened.ok());
-            }
-            thread::sleep(IN_USE_CHECK);
+            Err(error) => Err(damaged(path, &error)),
         }
     }
 
@@ -165,6 +122,57 @@ impl Store {
         writing.open_table(APPLIED)?;
         writing.open_table(ORDER)?;
         Ok(writing.commit()?)
+    }
+}
+
+/// Opens a file of values and checks the whole of it; it is made, with mode 0600, if it is not there.
+///
+/// # Errors
+/// When it is damaged, in use by another process, or cannot be opened.
+pub(crate) fn open_database(path: &Path) -> io::Result<Database> {
+    match open_free(path)? {
+        Some(Ok(database)) => Ok(database),
+        Some(Err(DatabaseError::DatabaseAlreadyOpen)) => {
+            let message = format!("`{}` is in use by another process; stop it first", path.display());
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
+        }
+        Some(Err(DatabaseError::Storage(StorageError::Io(error))))
+            if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+        {
+            Err(error)
+        }
+        Some(Err(error)) => Err(damaged(path, &error)),
+        None => Err(damaged(path, &"it cannot be read")),
+    }
+}
+
+fn damaged(path: &Path, why: &dyn std::fmt::Display) -> io::Error {
+    let message = format!(
+        "`{}` is damaged ({why}); restore it from a copy, or move it away to begin with an empty one",
+        path.display()
+    );
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+/// Opens the file, and waits a moment while it is in use; `None` where the library panics over damage that its checks
+/// do not foresee.
+fn open_free(path: &Path) -> io::Result<Option<Result<Database, DatabaseError>>> {
+    let mut builder = Database::builder();
+    builder.set_check_integrity_on_open(true);
+    let deadline = Instant::now() + IN_USE_WAIT;
+    loop {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            FileBackend::new(file).and_then(|file| builder.create_with_backend(file))
+        }));
+        let in_use = matches!(opened, Ok(Err(DatabaseError::DatabaseAlreadyOpen)));
+        if !in_use || Instant::now() >= deadline {
+            return Ok(opened.ok());
+        }
+        thread::sleep(IN_USE_CHECK);
     }
 }
 
