@@ -50,6 +50,16 @@ async fn event(events: &mut Subscriber, name: &str) -> Json {
     }
 }
 
+/// How a component runs of late.
+async fn scaled(events: &mut Subscriber, id: &str) -> Json {
+    loop {
+        let scaled = event(events, "component_scaled").await;
+        if scaled["component_id"] == id {
+            return scaled;
+        }
+    }
+}
+
 fn link(source: &str, target: &str, package: (&str, &str), interfaces: &[&str]) -> Link {
     configured(source, target, package, interfaces, &[], &[])
 }
@@ -97,21 +107,13 @@ impl Deployed {
     }
 
     async fn start(&mut self, image: &str, id: &str, instances: u32) -> Json {
-        self.scale(image, id, instances, None, &[]).await;
-        event(&mut self.events, "component_scaled").await
+        self.scale(image, id, instances, &[]).await;
+        scaled(&mut self.events, id).await
     }
 
-    async fn scale(
-        &self,
-        image: &str,
-        id: &str,
-        instances: u32,
-        limits: Option<HashMap<String, String>>,
-        config: &[&str],
-    ) {
+    async fn scale(&self, image: &str, id: &str, instances: u32, config: &[&str]) {
         let config = config.iter().map(ToString::to_string).collect();
         yes(self.client.scale_component(&self.id, &guest(image), id, instances, None, config, false).await);
-        let _ = limits;
     }
 
     async fn config(&self, name: &str, values: &[(&str, &str)]) {
@@ -137,9 +139,9 @@ impl Deployed {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_http_component_is_started_linked_served_and_stopped() {
     let mut host = Deployed::new().await;
-    let scaled = host.start("hello", "hello", 10).await;
+    let started = host.start("hello", "hello", 10).await;
     assert_eq!(
-        (scaled["component_id"].as_str(), scaled["max_instances"].as_u64()),
+        (started["component_id"].as_str(), started["max_instances"].as_u64()),
         (Some("hello"), Some(10))
     );
     let url = host.serve("hello").await;
@@ -152,7 +154,7 @@ async fn an_http_component_is_started_linked_served_and_stopped() {
 
     // Configuration reaches it while it runs.
     host.config("name", &[("name", "orchard")]).await;
-    host.scale("hello", "hello", 10, None, &["name"]).await;
+    host.scale("hello", "hello", 10, &["name"]).await;
     until(&url, (200, "hello orchard from hello\n"));
     host.config("name", &[("name", "frost")]).await;
     until(&url, (200, "hello frost from hello\n"));
@@ -167,12 +169,7 @@ async fn an_http_component_is_started_linked_served_and_stopped() {
     yes(host.client.stop_provider(&host.id, "server").await);
     assert_eq!(event(&mut host.events, "provider_stopped").await["reason"], "stop");
     yes(host.client.scale_component(&host.id, &guest("hello"), "hello", 0, None, vec![], false).await);
-    loop {
-        let scaled = event(&mut host.events, "component_scaled").await;
-        if scaled["component_id"] == "hello" && scaled["max_instances"] == 0 {
-            break;
-        }
-    }
+    while scaled(&mut host.events, "hello").await["max_instances"] != 0 {}
     let inventory = yes(host.client.get_host_inventory(&host.id).await).unwrap();
     assert!(inventory.components().iter().all(|one| one.id() != "hello") && inventory.providers().is_empty());
     assert!(host.lattice.ticks("orchard") > 1);
@@ -239,8 +236,8 @@ async fn an_update_under_load_fails_no_request() {
     };
     wait(0, 200);
     yes(host.client.update_component(&host.id, "hello", &guest("hello_again"), None).await);
-    let new = event(&mut host.events, "component_scaled").await;
-    let old = event(&mut host.events, "component_scaled").await;
+    let new = scaled(&mut host.events, "hello").await;
+    let old = scaled(&mut host.events, "hello").await;
     assert_eq!(
         (new["image_ref"].as_str(), new["max_instances"].as_u64()),
         (Some(guest("hello_again").as_str()), Some(50))
@@ -269,7 +266,7 @@ async fn what_a_guest_does_wrong_costs_itself_alone() {
     let subject = format!("wasmbus.ctl.v1.default.component.scale.{}", host.id);
     let reply = nats.request(subject, scale.to_string().into()).await.unwrap();
     assert!(String::from_utf8_lossy(&reply.payload).contains("true"));
-    event(&mut host.events, "component_scaled").await;
+    scaled(&mut host.events, "hello").await;
     let url = host.serve("hello").await;
     until(&url, (200, "hello world from hello\n"));
     let agent_ = agent();
@@ -337,4 +334,110 @@ async fn what_cannot_run_is_refused_and_why_is_told() {
     yes(host.client.start_provider(&host.id, "wasmcloud+builtin://magic", "magic", None, vec![]).await);
     let failed = event(&mut host.events, "provider_start_failed").await;
     assert!(failed["error"].as_str().unwrap().contains("no builtin provider `magic`"), "{failed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_messaging_component_answers_on_its_subjects() {
+    let mut host = Deployed::new().await;
+    host.start("echo", "echo", 5).await;
+    let nats = host.lattice.nats().await;
+    host.config("subjects", &[("subscriptions", "echo.*,shared|group")]).await;
+    yes(host
+        .client
+        .start_provider(&host.id, "wasmcloud+builtin://messaging-nats", "messages", None, vec![])
+        .await);
+    event(&mut host.events, "provider_started").await;
+    let incoming =
+        configured("messages", "echo", ("wasmcloud", "messaging"), &["handler"], &["subjects"], &[]);
+    yes(host.client.put_link(incoming).await);
+    // It hears, and may not answer: what it sends needs a link of its own.
+    let outgoing = link("echo", "messages", ("wasmcloud", "messaging"), &["consumer"]);
+    yes(host.client.put_link(outgoing).await);
+    let start = Instant::now();
+    loop {
+        let asked = nats.request("echo.one", "hello".into());
+        match tokio::time::timeout(Duration::from_millis(500), asked).await {
+            Ok(Ok(answer)) if &*answer.payload == b"hello" => break,
+            _ => assert!(start.elapsed() < PATIENCE, "it never answers"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for n in 0..100 {
+        let answer = nats.request("shared", format!("{n}").into()).await.unwrap();
+        assert_eq!(&*answer.payload, format!("{n}").as_bytes());
+    }
+    // It asks in its turn: this test answers, or nobody does.
+    let mut asked = nats.subscribe("question").await.unwrap();
+    nats.flush().await.unwrap();
+    let answering = nats.clone();
+    tokio::spawn(async move {
+        while let Some(question) = asked.next().await {
+            answering.publish(question.reply.unwrap(), "answered".into()).await.unwrap();
+        }
+    });
+    assert_eq!(&*nats.request("echo.two", "ask question".into()).await.unwrap().payload, b"answered");
+    let nobody = nats.request("echo.two", "ask nobody".into()).await.unwrap();
+    assert_eq!(&*nobody.payload, b"nobody listens for `nobody`");
+    // Without its link for sending it is denied from the next call on.
+    yes(host.client.delete_link("echo", "default", "wasmcloud", "messaging").await);
+    let start = Instant::now();
+    loop {
+        let asked = nats.request("echo.one", "hello".into());
+        if tokio::time::timeout(Duration::from_millis(200), asked).await.is_err() {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "it answers on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_go_out_to_allowed_hosts_alone() {
+    let mut host = Deployed::new().await;
+    let fetched = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = fetched.local_addr().unwrap().port();
+    thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        for mut stream in fetched.incoming().map_while(Result::ok) {
+            let mut asked = [0; 4096];
+            let count = stream.read(&mut asked).unwrap_or(0);
+            let body = if asked[..count].starts_with(b"GET /fetched HTTP/1.1") { "fetched" } else { "what?" };
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all(format!("{head}{body}").as_bytes());
+        }
+    });
+    host.start("fetch", "fetch", 5).await;
+    let url = host.serve("fetch").await;
+    let to = format!("{url}/?127.0.0.1:{port}");
+    until(&to, (502, "ErrorCode::HttpRequestDenied\n"));
+    yes(host.client.start_provider(&host.id, "abide+builtin://http-client", "client", None, vec![]).await);
+    host.config("allowed", &[("allowed_hosts", &format!("127.0.0.1:{port}"))]).await;
+    let outgoing = configured("fetch", "client", ("wasi", "http"), &["outgoing-handler"], &[], &["allowed"]);
+    yes(host.client.put_link(outgoing).await);
+    until(&to, (200, "200: fetched"));
+    let denied = get(&agent(), &format!("{url}/?127.0.0.1:{}", port - 1)).unwrap();
+    assert_eq!(denied, (502, "ErrorCode::HttpRequestDenied\n".to_owned()));
+    host.config("allowed", &[("allowed_hosts", "example.com")]).await;
+    until(&to, (502, "ErrorCode::HttpRequestDenied\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn components_call_each_other_over_links() {
+    let mut host = Deployed::new().await;
+    host.start("caller", "caller", 5).await;
+    host.start("greeter", "greeter", 50).await;
+    let url = host.serve("caller").await;
+    until(&format!("{url}/you"), (500, "the component did not answer\n"));
+    yes(host.client.put_link(link("caller", "greeter", ("interop", "greet"), &["greeter"])).await);
+    until(&format!("{url}/you"), (200, "Ok(\"hello you [a,b]\")\n"));
+    until(&format!("{url}/you?x"), (200, "Ok(\"HELLO YOU [A,B]!!!\")\n"));
+    until(&format!("{url}/"), (200, "Err(\"nobody is there\")\n"));
+    // A component that is linked to itself goes as deep as calls may, and not for ever.
+    yes(host.client.put_link(link("greeter", "greeter", ("interop", "greet"), &["greeter"])).await);
+    until(&format!("{url}/deep/5"), (200, "5\n"));
+    until(&format!("{url}/deep/100000"), (500, "the component did not answer\n"));
+    until(&format!("{url}/deep/5"), (200, "5\n"));
+    // What it calls is gone, and it is told so.
+    yes(host.client.scale_component(&host.id, &guest("greeter"), "greeter", 0, None, vec![], false).await);
+    until(&format!("{url}/you"), (500, "the component did not answer\n"));
 }

@@ -20,14 +20,21 @@ struct Guest {
     component: &'static str,
 }
 
-const GUESTS: [Guest; 1] = [Guest {
-    folder: "examples/frost-guard/behaviour",
-    module: "frost_guard.wasm",
-    component: "examples/frost-guard/frost_guard.wasm",
-}];
+const GUESTS: [Guest; 2] = [
+    Guest {
+        folder: "examples/frost-guard/behaviour",
+        module: "frost_guard.wasm",
+        component: "examples/frost-guard/frost_guard.wasm",
+    },
+    Guest {
+        folder: "examples/frost-panel/panel",
+        module: "panel.wasm",
+        component: "examples/frost-panel/panel.wasm",
+    },
+];
 
 /// The components in `interop/guests`.
-const INTEROP: [&str; 3] = ["hello", "hello_again", "counter"];
+const INTEROP: [&str; 8] = ["blobs", "caller", "counter", "echo", "fetch", "greeter", "hello", "hello_again"];
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "guest";

@@ -16,8 +16,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("abide-store", &["abide-core"]),
     ("abide-wasm", &["abide-core"]),
     ("abide-lattice", &["abide-core"]),
+    ("abide-oci", &[]),
     // The example's behaviour is held against the component that is carried of it.
-    ("abide-host", &["abide-core", "abide-store", "abide-wasm", "abide-lattice", "frost_guard"]),
+    ("abide-host", &["abide-core", "abide-store", "abide-wasm", "abide-lattice", "abide-oci", "frost_guard"]),
     ("abide", &["abide-core", "abide-host"]),
     ("abide-sdk", &["abide-sdk-macros"]),
     ("abide-sdk-macros", &["abide-core"]),
@@ -38,8 +39,9 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("wasmtime-*", &["abide-wasm", "abide-host"]),
     ("async-nats", &["abide-lattice"]),
     // Nothing else waits.
-    ("tokio", &["abide-lattice", "abide-wasm"]),
-    ("hyper*", &["abide-wasm", "abide-bench"]),
+    ("tokio", &["abide-lattice", "abide-oci", "abide-wasm"]),
+    ("hyper*", &["abide-oci", "abide-wasm", "abide-bench"]),
+    ("oci-*", &["abide-oci"]),
     // Competitors.
     ("wasmcloud-*", &["abide-bench"]),
     ("wash-*", &["abide-bench"]),

@@ -12,6 +12,7 @@ mod log;
 mod machine;
 mod race;
 mod script;
+mod serve;
 mod start;
 mod tick;
 
@@ -35,6 +36,12 @@ struct Arguments {
     /// One JSON document instead of tables.
     #[arg(long)]
     json: bool,
+    /// For `serve`: a component that answers HTTP requests.
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
+    /// For `serve`: the `wasmtime` to compare with.
+    #[arg(long, value_name = "FILE", default_value = "wasmtime")]
+    wasmtime: PathBuf,
     /// Objects in `tick`, `guard` and `log`.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     objects: u32,
@@ -55,6 +62,8 @@ enum Benchmark {
     Act,
     /// A log of a million records: verified, recovered, asked.
     Log,
+    /// Requests that a component answers, beside `wasmtime serve`; only where `--component` names one.
+    Serve,
 }
 
 /// What was measured.
@@ -71,6 +80,8 @@ struct Report {
     act: Option<act::Acts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<log::Log>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serve: Option<serve::Served>,
 }
 
 fn main() -> ExitCode {
@@ -101,6 +112,7 @@ fn run(arguments: &Arguments) -> io::Result<Report> {
         start: None,
         act: None,
         log: None,
+        serve: None,
     };
     if wanted(Benchmark::Tick) {
         report.tick = Some(tick::run(folder.path(), arguments.objects, arguments.quick)?);
@@ -117,6 +129,16 @@ fn run(arguments: &Arguments) -> io::Result<Report> {
     if wanted(Benchmark::Log) {
         let folder = tempfile::tempdir_in(&arguments.dir)?;
         report.log = Some(log::run(folder.path(), arguments.objects, arguments.quick)?);
+    }
+    if wanted(Benchmark::Serve)
+        && let Some(component) = &arguments.component
+    {
+        report.serve = Some(serve::run(&serve::Setup {
+            folder: folder.path(),
+            component: component.clone(),
+            wasmtime: arguments.wasmtime.clone(),
+            quick: arguments.quick,
+        })?);
     }
     Ok(report)
 }
@@ -138,6 +160,9 @@ impl fmt::Display for Report {
         }
         if let Some(log) = &self.log {
             write!(f, "\nlog\n{log}")?;
+        }
+        if let Some(serve) = &self.serve {
+            writeln!(f, "\nserve\n{serve}")?;
         }
         Ok(())
     }

@@ -600,6 +600,12 @@ impl Host {
         Ok(self.landed.take())
     }
 
+    /// Whether a tick is under way: what it left is not durable yet.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
     /// Whether the tick under way ordered effects: they go out when it is durable.
     #[must_use]
     pub fn owes_effects(&self) -> bool {

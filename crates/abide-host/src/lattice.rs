@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use abide_lattice::{
-    Action, Component, Guests, KIND, Learned, Messages, OBJECT, Performed, Provider as Listed, Received,
-    Scale, StartProvider, Update,
+    Action, Component, Function, Guests, Invocations, KIND, Learned, Messages, OBJECT, Performed,
+    Provider as Listed, Received, Scale, StartProvider, Update,
 };
-use abide_wasm::component::{Delivery, Later, Message, Subscription};
+use abide_wasm::component::{Delivery, Invocation, Later, Message, Remote, Served, Subscription};
 use serde_json::Value as Json;
 
 use crate::components::{Builtin, Components, Config, Link, Messaging, Provider, Running, Spec};
@@ -85,6 +85,9 @@ impl Residents {
             return Ok(Performed::Components(vec![Component { max_instances: 0, ..stopped }]));
         }
         let running = engine.get(&scale.component_id);
+        if running.is_none() && self.is_object(&scale.component_id) {
+            return Err(format!("`{}` is a resident object", scale.component_id));
+        }
         let limits = match (&scale.component_limits, &running) {
             (None, Some(running)) => running.limits,
             (said, _) => self.components.limits(said.as_ref()).map_err(|refused| refused.to_string())?,
@@ -120,6 +123,11 @@ impl Residents {
         let mut told = self.now(&update.component_id);
         told.push(Component { max_instances: 0, ..component(&before) });
         Ok(Performed::Components(told))
+    }
+
+    /// Whether an object has that id. One that has just begun may not be listed to the lattice yet.
+    fn is_object(&self, id: &str) -> bool {
+        self.objects().is_some_and(|objects| objects.iter().any(|object| object.id == id))
     }
 
     fn now(&self, id: &str) -> Vec<Component> {
@@ -241,6 +249,28 @@ impl Messaging for Broker {
         Box::pin(async move {
             let deliver = Arc::new(move |received| delivery(message(received)));
             let held = self.0.subscribe(subject, group, deliver).await?;
+            Ok(Box::new(held) as Subscription)
+        })
+    }
+}
+
+/// Calls over the connection of the host.
+#[derive(Debug)]
+pub struct Peers(pub Invocations);
+
+impl Remote for Peers {
+    fn invoke<'a>(&'a self, called: Invocation<'a>) -> Later<'a, Result<Vec<u8>, String>> {
+        let Invocation { target, interface, function, source, link, parameters, limit } = called;
+        let called =
+            abide_lattice::Invocation { target, interface, function, source, link, parameters, limit };
+        Box::pin(self.0.invoke(called))
+    }
+
+    fn serve<'a>(&'a self, served: Served<'a>) -> Later<'a, Result<Subscription, String>> {
+        Box::pin(async move {
+            let Served { component, interface, function, is_whole, handler } = served;
+            let function = Function { component, interface, function, is_whole, answer: handler };
+            let held = self.0.serve(function).await?;
             Ok(Box::new(held) as Subscription)
         })
     }

@@ -16,7 +16,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -50,7 +50,31 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Call {
     body: Json,
+    /// The component of this process that asks: nobody says so of himself.
+    component: Option<Arc<str>>,
     answer: SyncSender<Json>,
+}
+
+/// What components of this process ask of the host that runs in it. Cloning it gives another handle of the same.
+#[derive(Clone, Debug, Default)]
+pub struct Requests(Arc<Mutex<Option<Sender<Call>>>>);
+
+impl Requests {
+    /// Asks for a component, and waits for the answer.
+    ///
+    /// # Errors
+    /// When no host runs, or it stops.
+    pub fn ask(&self, component: &str, body: Json) -> Result<Json, String> {
+        let gone = || "no host runs its objects now".to_owned();
+        let calls = self.lock().clone().ok_or_else(gone)?;
+        let (answer, answered) = sync_channel(1);
+        calls.send(Call { body, component: Some(component.into()), answer }).map_err(|_| gone())?;
+        answered.recv().map_err(|_| gone())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Sender<Call>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The socket of a running host. It is removed when this is dropped.
@@ -62,7 +86,10 @@ pub struct Server {
     waiting: BTreeMap<u64, (u64, usize)>,
     /// By their numbers, calls that wait.
     open: BTreeMap<u64, Open>,
+    /// Answers that hold what is not durable yet: the call, which of its answers, and the answer.
+    held: Vec<(u64, usize, Json)>,
     taken: u64,
+    requests: Requests,
 }
 
 /// A call that waits for verdicts.
@@ -119,11 +146,11 @@ pub enum LocalError {
 }
 
 impl Server {
-    /// Listens in a data folder. Whoever holds the store's lock may replace a socket that a host left behind.
+    /// Listens in a data folder, and to this process. Whoever holds the store's lock may replace a socket that a host left behind.
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub fn listen(folder: &Path) -> Result<Self, LocalError> {
+    pub fn listen(folder: &Path, requests: &Requests) -> Result<Self, LocalError> {
         let path = folder.join(SOCKET);
         let at = |operation| {
             let path = path.clone();
@@ -136,8 +163,17 @@ impl Server {
         let listener = short_path(folder, |short| UnixListener::bind(short)).map_err(at("open"))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(at("protect"))?;
         let (sender, calls) = channel();
+        *requests.lock() = Some(sender.clone());
         thread::spawn(move || accept(&listener, &sender));
-        Ok(Self { path, calls, waiting: BTreeMap::new(), open: BTreeMap::new(), taken: 0 })
+        Ok(Self {
+            path,
+            calls,
+            waiting: BTreeMap::new(),
+            open: BTreeMap::new(),
+            held: Vec::new(),
+            taken: 0,
+            requests: requests.clone(),
+        })
     }
 
     /// Puts the requests that came in into the inboxes; those that need no tick are answered at once.
@@ -156,19 +192,26 @@ impl Server {
 
     /// Answers the requests whose verdicts a tick gave.
     pub fn answer(&mut self, verdicts: &[(u64, Verdict)]) {
+        for (number, index, answer) in std::mem::take(&mut self.held) {
+            self.complete(number, index, answer);
+        }
         if self.waiting.is_empty() {
             return;
         }
         for (ticket, verdict) in verdicts {
             let Some((number, index)) = self.waiting.remove(ticket) else { continue };
-            let Some(open) = self.open.get_mut(&number) else { continue };
-            if let Some(answer) = open.answers.get_mut(index) {
-                *answer = verdict_json(verdict);
-            }
-            open.missing -= 1;
-            if open.is_answered() {
-                self.open.remove(&number);
-            }
+            self.complete(number, index, verdict_json(verdict));
+        }
+    }
+
+    fn complete(&mut self, number: u64, index: usize, answer: Json) {
+        let Some(open) = self.open.get_mut(&number) else { return };
+        if let Some(place) = open.answers.get_mut(index) {
+            *place = answer;
+        }
+        open.missing -= 1;
+        if open.is_answered() {
+            self.open.remove(&number);
         }
     }
 
@@ -182,13 +225,23 @@ impl Server {
         let mut open =
             Open { answers: Vec::with_capacity(requests.len()), missing: 0, batch, answer: call.answer };
         for (index, request) in requests.iter().enumerate() {
-            open.answers.push(match submit(host, request) {
+            let submitted = match &call.component {
+                Some(component) => submit_of(host, request, component),
+                None => submit(host, request),
+            };
+            open.answers.push(match submitted {
                 Ok(Submitted::Waits(ticket)) => {
                     self.waiting.insert(ticket, (self.taken, index));
                     open.missing += 1;
                     Json::Null
                 }
-                Ok(Submitted::Answered(answer)) => answer,
+                // What it shows may not be on the disk yet.
+                Ok(Submitted::Shown(answer)) if host.is_under_way() => {
+                    self.held.push((self.taken, index, answer));
+                    open.missing += 1;
+                    Json::Null
+                }
+                Ok(Submitted::Answered(answer) | Submitted::Shown(answer)) => answer,
                 Err(error) => json!({ "error": error.to_string() }),
             });
         }
@@ -200,6 +253,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        *self.requests.lock() = None;
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -252,7 +306,7 @@ pub fn ask_all(
             let verdict = verdicts.get(&ticket).map(verdict_json);
             verdict.ok_or_else(|| LocalError::Answer("no verdict".to_owned()))
         }
-        Ok(Submitted::Answered(answer)) => checked(answer),
+        Ok(Submitted::Answered(answer) | Submitted::Shown(answer)) => checked(answer),
         Err(error) => Err(LocalError::Refused(error.to_string())),
     };
     Ok(submitted.into_iter().map(answer).collect())
@@ -277,6 +331,29 @@ enum Submitted {
     Waits(u64),
     /// It needed no tick.
     Answered(Json),
+    /// It shows what the last tick left.
+    Shown(Json),
+}
+
+/// What a component asks: to see an object, or a mutation of it. That a link lets it is not looked at here.
+fn submit_of(host: &mut Host, body: &Json, component: &Arc<str>) -> Result<Submitted, HostError> {
+    let text = |name: &str| body.get(name).and_then(Json::as_str).unwrap_or_default();
+    let object = ask::object(host.engine(), text("object"))?;
+    if text("op") == "read" {
+        let schema = &object.schema;
+        let shown = json!({
+            "id": &*object.id,
+            "schema": &*schema.name,
+            "version": &*schema.version,
+            "status": object.state.status.name(),
+            "memory": schema.memory.to_json(&object.state.memory),
+        });
+        return Ok(Submitted::Shown(json!({ "object": shown })));
+    }
+    let (ix, mutation) = ask::mutation(&object.schema, text("mutation"))?;
+    let args = ask::args_from_json(mutation, body.get("args").unwrap_or(&Json::Null))?;
+    let request = Request { mutation: ix, args, caller: Caller::Component(Arc::clone(component)) };
+    host.submit(object.number, Input::Ask(request)).map(Submitted::Waits)
 }
 
 fn submit(host: &mut Host, body: &Json) -> Result<Submitted, HostError> {
@@ -525,7 +602,7 @@ fn serve(stream: &UnixStream, calls: &Sender<Call>) -> io::Result<()> {
     let answer = match serde_json::from_slice(&line) {
         Ok(body) => {
             let (sender, receiver) = sync_channel(1);
-            let answer = match calls.send(Call { body, answer: sender }) {
+            let answer = match calls.send(Call { body, component: None, answer: sender }) {
                 Ok(()) => receiver.recv().ok(),
                 Err(_) => None,
             };

@@ -21,6 +21,7 @@ use crate::control::{
     Action, Bucket, Control, Entry, Handled, Identity, Inventory, Learned, Performed, Write,
 };
 use crate::event::Event;
+use crate::invocation::Invocations;
 use crate::message::{Component, Provider};
 use crate::messages::Messages;
 use crate::subject::Subject;
@@ -174,6 +175,12 @@ impl Connection {
     #[must_use]
     pub fn messages(&self) -> Messages {
         Messages::new(self.client.clone())
+    }
+
+    /// Calls over this connection, within a lattice.
+    #[must_use]
+    pub fn invocations(&self, lattice: &str) -> Invocations {
+        Invocations::new(self.client.clone(), lattice, &self.prefix)
     }
 
     /// Joins a lattice as soon as there is a connection, and again whenever it was lost. Told of each change of its state.

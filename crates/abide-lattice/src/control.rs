@@ -178,8 +178,7 @@ impl Control {
 
     /// Takes up all that a bucket holds: what it holds no more is forgotten. What came of it.
     pub fn learn_all(&mut self, bucket: Bucket, entries: &[Entry]) -> Vec<Learned> {
-        let kept: BTreeSet<&str> =
-            entries.iter().filter(|entry| entry.value.is_some()).map(|entry| &*entry.key).collect();
+        let kept: BTreeSet<&str> = entries.iter().map(|entry| &*entry.key).collect();
         let held: Vec<String> = match bucket {
             Bucket::Data => {
                 self.claims.retain(|key, _| kept.contains(format!("CLAIMS_{key}").as_str()));
@@ -207,7 +206,8 @@ impl Control {
     ) -> Option<Learned> {
         match (bucket, key.split_once('_')) {
             (Bucket::Data, Some(("COMPONENT", id))) => {
-                let found = value.and_then(read::<Specification>);
+                // What cannot be read has no links, and what is written in its place replaces it.
+                let found = value.map(|value| read::<Specification>(value).unwrap_or_default());
                 let links = found.as_ref().map(|found| found.links.clone()).unwrap_or_default();
                 match found {
                     Some(found) => drop(self.specifications.insert(id.to_owned(), (found, revision))),
@@ -424,7 +424,9 @@ impl Control {
     fn bid(&self, payload: &[u8], kind: &str, runs: impl Fn(&str) -> bool) -> Handled {
         let Some(auction) = read::<Auction>(payload) else { return Handled::default() };
         let mut constraints = auction.constraints.iter();
-        if runs(&auction.component_id) || !constraints.all(|(key, value)| self.labels.get(key) == Some(value))
+        if !is_key(&auction.component_id)
+            || runs(&auction.component_id)
+            || !constraints.all(|(key, value)| self.labels.get(key) == Some(value))
         {
             return Handled::default();
         }
@@ -449,6 +451,9 @@ impl Control {
         };
         if !is_key(&asked.component_id) {
             return refuse(NO_ID);
+        }
+        if are_ours(asked.annotations.as_ref()) {
+            return refuse(OURS);
         }
         let message = match inventory.components.iter().find(|one| one.id == asked.component_id) {
             Some(object) if object.is_object() => return refuse(OBJECT),
@@ -626,6 +631,7 @@ impl Control {
 }
 
 const NO_ID: &str = "an id has letters, digits, `-`, `_`, `/` and `=`, 1024 at most";
+const OURS: &str = "annotations that begin with `abide.dev/` are the host's own";
 const OBJECT: &str =
     "it is a resident object: it acts by itself, and what changes it is a mutation or an upgrade";
 /// What the names of configuration begin with that stand for a secret.
@@ -635,17 +641,25 @@ fn stop(payload: &[u8], host: &str) -> Handled {
     let asked = if payload.is_empty() { Some(StopHost::default()) } else { read(payload) };
     match asked {
         None => answered(failed("this is no request to stop a host")),
-        Some(StopHost { host_id: Some(other) }) if other != host => {
+        Some(StopHost { host_id: Some(other) }) if !other.is_empty() && other != host => {
             answered(failed("the request is to stop another host than its subject says"))
         }
         Some(_) => Handled { stop: true, ..answered(done("successfully handled stop host")) },
     }
 }
 
+/// Whether annotations say what the host alone says.
+fn are_ours(annotations: Option<&BTreeMap<String, String>>) -> bool {
+    annotations.into_iter().flatten().any(|(name, _)| name.starts_with("abide.dev/"))
+}
+
 fn update(payload: &[u8], inventory: &Inventory) -> Handled {
     let Some(asked) = read::<Update>(payload) else {
         return answered(failed("this is no request to update a component"));
     };
+    if are_ours(asked.annotations.as_ref()) {
+        return answered(failed(OURS));
+    }
     let (id, reference) = (&asked.component_id, &asked.new_component_ref);
     match inventory.components.iter().find(|one| one.id == *id) {
         None => answered(failed(&format!("component {id} not found"))),

@@ -16,6 +16,7 @@
 mod connection;
 mod control;
 mod event;
+mod invocation;
 mod message;
 mod messages;
 mod subject;
@@ -23,6 +24,7 @@ mod subject;
 pub use connection::{Connection, Guests, Lattice, Options, StartError, State};
 pub use control::{Action, Bucket, Control, Entry, Handled, Identity, Inventory, Learned, Performed, Write};
 pub use event::Event;
+pub use invocation::{Answer, Function, Invocation, Invocations, IsWhole, Served};
 pub use message::{Component, KIND, Link, OBJECT, Provider, Scale, StartProvider, StopProvider, Update};
 pub use messages::{Held, Messages, Received};
 pub use subject::Subject;

@@ -1,6 +1,8 @@
 //! Message-driven components on a host: where their images come from, and what lies behind their capabilities.
 
+pub mod claims;
 mod image;
+mod objects;
 mod values;
 
 use std::collections::BTreeMap;
@@ -10,8 +12,12 @@ use std::time::Duration;
 
 use abide_wasm::component as engine;
 
-pub use engine::{Builtin, Config, Limits, Link, Local, Messaging, Provider, Running, Spec, StartFailed};
+pub use engine::{
+    Builtin, Config, Limits, Link, Local, Messaging, Provider, Remote, Running, Spec, StartFailed,
+};
 
+use crate::local::Requests;
+use crate::manifest::{Application, Deployment};
 use image::Images;
 use values::Values;
 
@@ -28,6 +34,24 @@ pub struct Settings {
     pub limits: Limits,
     /// Whether images may be files of this machine.
     pub allow_files: bool,
+    /// What components ask of the objects of the run.
+    pub requests: Requests,
+}
+
+/// What carries messages, and calls between hosts.
+pub struct Carriers {
+    /// Messages.
+    pub messaging: Box<dyn Messaging>,
+    /// Calls, where there are other hosts.
+    pub remote: Option<Box<dyn Remote>>,
+}
+
+impl Carriers {
+    /// Those of a host that is alone.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { messaging: Box::new(Local::default()), remote: None }
+    }
 }
 
 /// The components and the builtin providers of a host.
@@ -50,13 +74,19 @@ impl Components {
     /// When the system does not give what it takes.
     pub fn open(
         settings: &Settings,
-        messaging: Box<dyn Messaging>,
+        carriers: Carriers,
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let options = engine::Options { cache: settings.cache.clone(), instances: settings.instances };
+        let options = engine::Options {
+            cache: settings.cache.clone(),
+            instances: settings.instances,
+            blobs: settings.folder.join("blobs"),
+        };
         let ports = engine::Ports {
             keyvalue: Box::new(Values::new(settings.folder.join("components.redb"))),
-            messaging,
+            messaging: carriers.messaging,
+            objects: Box::new(objects::Residents(settings.requests.clone())),
+            remote: carriers.remote,
             told: Box::new(told),
         };
         Ok(Self {
@@ -64,6 +94,57 @@ impl Components {
             images: Images { allow_files: settings.allow_files },
             limits: settings.limits,
         })
+    }
+
+    /// Runs what an application deploys. Its images may be files whatever else may be.
+    ///
+    /// # Errors
+    /// All that cannot run, each with why. What can, runs.
+    pub fn deploy(&self, application: &Application) -> Result<(), Vec<Refused>> {
+        let Deployment { components, providers, links, config } = &application.deployment;
+        // Names of a lattice are apart from those of the application.
+        let own = |name: &String| format!("{}/{name}", application.name);
+        let owned = |names: &[String]| names.iter().map(own).collect::<Vec<_>>();
+        let links = links.iter().map(|link| Link {
+            source: link.source.clone(),
+            target: link.target.clone(),
+            name: link.name.clone(),
+            namespace: link.namespace.clone(),
+            package: link.package.clone(),
+            interfaces: link.interfaces.clone(),
+            source_config: owned(&link.source_config),
+            target_config: owned(&link.target_config),
+        });
+        let config = config.iter().map(|(name, values)| (own(name), values.clone())).collect();
+        self.engine.fix(links.collect(), config);
+        let mut refused = Vec::new();
+        // One after the other: the engine compiles one with all threads.
+        for component in components.iter().filter(|component| component.instances > 0) {
+            let started = self.images.fetch_trusted(&component.image).and_then(|wasm| {
+                let spec = Spec {
+                    id: component.name.to_string(),
+                    reference: component.image.clone(),
+                    max_instances: component.instances,
+                    limits: self.limits,
+                    config: owned(&component.config),
+                    annotations: BTreeMap::new(),
+                };
+                self.engine.put(spec, &wasm).map_err(|error| error.to_string())
+            });
+            refused
+                .extend(started.err().map(|why| Refused(format!("component `{}`: {why}", component.name))));
+        }
+        for provider in providers {
+            let started = self.engine.start_provider(Provider {
+                id: provider.name.to_string(),
+                reference: provider.reference.clone(),
+                builtin: provider.builtin,
+                config: owned(&provider.config),
+                annotations: BTreeMap::new(),
+            });
+            refused.extend(started.err().map(|why| Refused(format!("provider `{}`: {why}", provider.name))));
+        }
+        if refused.is_empty() { Ok(()) } else { Err(refused) }
     }
 
     /// Runs a component, or another image of one that runs.

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use abide_core::document::{Diagnostics, Node, NodeKind, Reader, nearest};
 use abide_core::schema::Schema;
+
+use abide_wasm::provider::Builtin as Provided;
 
 use super::document::Schemas;
 use super::{BehaviourSpec, OBJECT_ID_BYTES_MAX, ObjectSpec};
@@ -24,7 +26,7 @@ impl Component {
     pub(super) fn builtin(&self) -> Option<Builtin> {
         match &self.kind {
             ComponentKind::Capability(part) => Some(part.builtin),
-            ComponentKind::Object(_) | ComponentKind::Component(_) => None,
+            _ => None,
         }
     }
 }
@@ -32,8 +34,35 @@ impl Component {
 pub(super) enum ComponentKind {
     Object(ObjectPart),
     Capability(CapabilityPart),
-    /// A component whose functions effects call.
-    Component(BehaviourSpec),
+    /// A capability that components have from a builtin provider.
+    Provider(ProviderPart),
+    /// A component that effects, messages or other components call.
+    Component(ComponentPart),
+}
+
+/// What a builtin provider holds.
+pub(super) struct ProviderPart {
+    pub(super) builtin: Provided,
+    pub(super) reference: String,
+    pub(super) config: Vec<NamedConfig>,
+}
+
+/// What a component of type `component` holds.
+pub(super) struct ComponentPart {
+    /// `file://` and a path, or a reference of a registry.
+    pub(super) image: String,
+    pub(super) span: Range<usize>,
+    pub(super) config: Vec<NamedConfig>,
+    pub(super) instances: Option<u32>,
+    /// Whether a scaler says how many of it there are.
+    pub(super) is_scaled: bool,
+}
+
+/// A configuration with a name, as it is written.
+pub(super) struct NamedConfig {
+    pub(super) name: At<String>,
+    pub(super) properties: Option<Node>,
+    pub(super) span: Range<usize>,
 }
 
 /// What an `object` component holds.
@@ -51,6 +80,8 @@ pub(super) struct CapabilityPart {
     pub(super) builtin: Builtin,
     /// Its properties, those of several named configurations merged: the later wins.
     pub(super) properties: Node,
+    /// As what a provider it is to components, where it can be one too.
+    pub(super) provided: Option<ProviderPart>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +101,23 @@ pub(super) struct RawLink {
     pub(super) interfaces: Vec<At<String>>,
     pub(super) functions: Vec<At<String>>,
     pub(super) live_in_replay: bool,
+    pub(super) name: String,
+    pub(super) source_config: Vec<NamedConfig>,
+    pub(super) target_config: Vec<NamedConfig>,
     pub(super) span: Range<usize>,
+}
+
+impl RawLink {
+    /// Reports what its configurations say that means nothing to a source or an effect.
+    pub(super) fn check_options(&self, out: &Diagnostics) {
+        let configs = self.source_config.iter().chain(&self.target_config);
+        for properties in configs.filter_map(|config| config.properties.as_ref()) {
+            if let Some(mut reader) = Reader::new(properties, "the configuration of a link", out) {
+                LinkOptions::default().read(&mut reader);
+                reader.finish();
+            }
+        }
+    }
 }
 
 const BUILTINS: [(&str, Builtin); 5] = [
@@ -80,6 +127,10 @@ const BUILTINS: [(&str, Builtin); 5] = [
     ("abide+builtin://http", Builtin::Http),
     ("abide+builtin://keyvalue", Builtin::KeyValue),
 ];
+
+/// How builtin providers of components are written.
+const PROVIDED: [&str; 3] =
+    ["abide+builtin://http-server", "abide+builtin://http-client", "abide+builtin://messaging"];
 
 /// Reads a component. `None` where too little of it is right to go on with; everything is reported.
 /// Its name is added to `names` all the same.
@@ -94,10 +145,10 @@ pub(super) fn read(
     let name = name_node.and_then(|node| read_name(node, out));
     names.extend(name.clone());
     let kind = reader.required("type");
-    let links = read_traits(&mut reader);
+    let Traits { links, instances, scaler } = read_traits(&mut reader);
     let kind = kind.and_then(|kind| match text(kind, "`type`", out)? {
         "object" => read_object(&mut reader, schemas).map(ComponentKind::Object),
-        "capability" => read_capability(&mut reader).map(ComponentKind::Capability),
+        "capability" => read_capability(&mut reader),
         "component" => read_component(&mut reader, schemas).map(ComponentKind::Component),
         other => {
             reader.optional("properties");
@@ -110,7 +161,15 @@ pub(super) fn read(
         }
     });
     reader.finish();
-    Some(Component { name: name?, kind: kind?, links })
+    let mut kind = kind?;
+    match (&mut kind, scaler) {
+        (ComponentKind::Component(part), scaler) => {
+            (part.instances, part.is_scaled) = (instances, scaler.is_some());
+        }
+        (ComponentKind::Object(_), Some((scaler, span))) => ignored(&scaler, &span, out),
+        _ => {}
+    }
+    Some(Component { name: name?, kind, links })
 }
 
 fn read_name(node: &Node, out: &Diagnostics) -> Option<At<Arc<str>>> {
@@ -172,16 +231,13 @@ fn read_behaviour(properties: &mut Reader<'_>, schemas: &Schemas<'_>) -> Option<
         let written = text(node, "`image`", out)?;
         Some((schemas.path(written, &node.span, out)?, node.span.clone()))
     });
-    let merged = merge_config(properties);
+    let place = properties.place();
+    let merged = merged(&read_named_configs(properties, "config"), place);
     let NodeKind::Map(entries) = merged.kind else { return None };
     let mut config = BTreeMap::new();
     for (key, node) in entries {
-        match node.kind {
-            NodeKind::Str(text) => drop(config.insert(key.text, text)),
-            _ => {
-                let message = format!("`{}` is {}; it must be a text", key.text, node.describe());
-                out.error(node.span, message, "put it in quotes");
-            }
+        if let Some(value) = config_text(&key, &node, out) {
+            config.insert(key.text, value);
         }
     }
     match image {
@@ -198,21 +254,96 @@ fn read_behaviour(properties: &mut Reader<'_>, schemas: &Schemas<'_>) -> Option<
     }
 }
 
-/// A component that is there to be called.
-fn read_component(reader: &mut Reader<'_>, schemas: &Schemas<'_>) -> Option<BehaviourSpec> {
+fn read_component(reader: &mut Reader<'_>, schemas: &Schemas<'_>) -> Option<ComponentPart> {
+    let out = reader.diagnostics();
     if !reader.has("properties") {
         reader.required("properties");
         return None;
     }
     let mut properties = reader.child("properties", "the property list of a component")?;
-    let spec = if properties.has("image") {
-        read_behaviour(&mut properties, schemas)
-    } else {
-        properties.required("image");
-        None
-    };
+    let image = properties.required("image").and_then(|node| {
+        let written = text(node, "`image`", out)?;
+        Some((read_image(written, &node.span, schemas, out)?, node.span.clone()))
+    });
+    // In wasmCloud it tells components of several applications apart.
+    properties.text("id");
+    if let Some(node) = properties.optional("secrets") {
+        out.error(
+            node.span.clone(),
+            "this host keeps no secrets yet",
+            "give it named configuration with `config`",
+        );
+    }
+    let config = read_named_configs(&mut properties, "config");
     properties.finish();
-    spec
+    let (image, span) = image?;
+    Some(ComponentPart { image, span, config, instances: None, is_scaled: false })
+}
+
+/// `file://` and the path, or a reference of a registry as it is written.
+fn read_image(
+    written: &str,
+    span: &Range<usize>,
+    schemas: &Schemas<'_>,
+    out: &Diagnostics,
+) -> Option<String> {
+    let is_path = written.starts_with(['.', '/'])
+        || Path::new(written).extension().is_some_and(|extension| extension == "wasm");
+    if written.starts_with("file://") || is_path || written.is_empty() {
+        return Some(format!("file://{}", schemas.path(written, span, out)?.display()));
+    }
+    if written.contains("://") && !written.starts_with("oci://") {
+        let message = format!("`{}` is no image", shortened(written));
+        out.error(span.clone(), message, "write `file://./component.wasm`, or `registry.example/name:1.0.0`");
+        return None;
+    }
+    Some(written.to_owned())
+}
+
+/// The file that an image is, for effects: they call what is beside the manifest.
+pub(super) fn called(part: &ComponentPart, out: &Diagnostics) -> Option<BehaviourSpec> {
+    let Some(image) = part.image.strip_prefix("file://") else {
+        let message = format!("effects cannot call `{}`: it is no file", shortened(&part.image));
+        out.error(part.span.clone(), message, "write a path, as in `file://./component.wasm`");
+        return None;
+    };
+    let mut config = BTreeMap::new();
+    for properties in part.config.iter().filter_map(|config| config.properties.as_ref()) {
+        let NodeKind::Map(entries) = &properties.kind else { continue };
+        for (key, node) in entries {
+            if let Some(value) = config_text(key, node, out) {
+                config.insert(key.text.clone(), value);
+            }
+        }
+    }
+    Some(BehaviourSpec { image: image.into(), config, span: part.span.clone() })
+}
+
+fn config_text(key: &abide_core::document::Key, node: &Node, out: &Diagnostics) -> Option<String> {
+    if let NodeKind::Str(text) = &node.kind {
+        return Some(text.clone());
+    }
+    let message = format!("`{}` is {}; it must be a text", key.text, node.describe());
+    out.error(node.span.clone(), message, "put it in quotes");
+    None
+}
+
+fn read_named_configs(reader: &mut Reader<'_>, key: &'static str) -> Vec<NamedConfig> {
+    let out = reader.diagnostics();
+    let mut configs = Vec::new();
+    for item in reader.list(key).unwrap_or_default() {
+        let Some(mut config) = Reader::new(item, "a configuration", out) else { continue };
+        let name = config.required("name").and_then(|node| {
+            Some(At { value: text(node, "`name`", out)?.to_owned(), span: node.span.clone() })
+        });
+        // It has to be a mapping, which is read later.
+        config.map("properties");
+        let properties = config.optional("properties").cloned();
+        let span = config.place();
+        config.finish();
+        configs.extend(name.map(|name| NamedConfig { name, properties, span }));
+    }
+    configs
 }
 
 fn read_object_spec(node: &Node, schema: Option<&Schema>, out: &Diagnostics) -> Option<At<ObjectSpec>> {
@@ -267,66 +398,120 @@ fn is_id(id: &str) -> bool {
     (1..=OBJECT_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(plain)
 }
 
-fn read_capability(reader: &mut Reader<'_>) -> Option<CapabilityPart> {
+fn read_capability(reader: &mut Reader<'_>) -> Option<ComponentKind> {
     let out = reader.diagnostics();
     if !reader.has("properties") {
         reader.required("properties");
         return None;
     }
     let mut properties = reader.child("properties", "the property list of a capability")?;
-    let builtin = properties.required("image").and_then(|node| read_builtin(node, out));
-    let merged = merge_config(&mut properties);
+    let place = properties.place();
+    let image = properties.required("image").and_then(|node| Some((text(node, "`image`", out)?, &node.span)));
+    properties.text("id");
+    let config = read_named_configs(&mut properties, "config");
+    let merged = merged(&config, place);
     properties.finish();
-    Some(CapabilityPart { builtin: builtin?, properties: merged })
-}
-
-fn read_builtin(node: &Node, out: &Diagnostics) -> Option<Builtin> {
-    let image = text(node, "`image`", out)?;
-    if let Some((_, builtin)) = BUILTINS.iter().find(|(name, _)| *name == image) {
-        return Some(*builtin);
+    let (image, span) = image?;
+    let builtin = BUILTINS.iter().find(|(name, _)| *name == image).map(|(_, builtin)| *builtin);
+    let provided = Provided::from_ref(image).ok().map(|builtin| ProviderPart {
+        builtin,
+        reference: image.to_owned(),
+        config,
+    });
+    match (builtin, provided) {
+        (Some(builtin), provided) => {
+            Some(ComponentKind::Capability(CapabilityPart { builtin, properties: merged, provided }))
+        }
+        (None, Some(provided)) => {
+            if Provided::stands_for(image).is_some() {
+                let message =
+                    format!("`{image}` is a program, and the builtin `{}` stands for it", provided.builtin);
+                let help = format!("write `abide+builtin://{}`", provided.builtin);
+                out.warning(span.clone(), message, help);
+            }
+            Some(ComponentKind::Provider(provided))
+        }
+        (None, None) => {
+            let known = BUILTINS.iter().map(|(name, _)| *name).chain(PROVIDED);
+            let help = match nearest(image, known.clone()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => crate::source::suggestion(image, known, "capabilities"),
+            };
+            out.error(span.clone(), format!("there is no capability `{}`", shortened(image)), help);
+            None
+        }
     }
-    let help = match nearest(image, BUILTINS.iter().map(|(name, _)| *name)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => crate::source::suggestion(image, BUILTINS.iter().map(|(name, _)| *name), "capabilities"),
-    };
-    out.error(node.span.clone(), format!("there is no capability `{}`", shortened(image)), help);
-    None
 }
 
-/// The properties of all named configurations as one mapping.
-fn merge_config(reader: &mut Reader<'_>) -> Node {
-    let out = reader.diagnostics();
-    let mut span = reader.place();
+/// The properties of all named configurations as one mapping: what comes later counts.
+fn merged(configs: &[NamedConfig], place: Range<usize>) -> Node {
+    let mut span = place;
     let mut merged: Vec<(abide_core::document::Key, Node)> = Vec::new();
-    for item in reader.list("config").unwrap_or_default() {
-        let Some(mut config) = Reader::new(item, "a configuration", out) else { continue };
-        config.required_text("name");
-        span = config.place();
-        for (key, value) in config.map("properties").unwrap_or_default() {
+    for config in configs {
+        span = config.span.clone();
+        let Some(Node { kind: NodeKind::Map(entries), .. }) = &config.properties else { continue };
+        for (key, value) in entries {
             merged.retain(|(k, _)| k.text != key.text);
             merged.push((key.clone(), value.clone()));
         }
-        config.finish();
     }
     Node { span, kind: NodeKind::Map(merged) }
 }
 
-fn read_traits(reader: &mut Reader<'_>) -> Vec<RawLink> {
+fn ignored(kind: &str, span: &Range<usize>, out: &Diagnostics) {
+    let message = format!("the trait `{}` is ignored", shortened(kind));
+    out.warning(span.clone(), message, "one host runs every object of the manifest once");
+}
+
+/// What the traits of a component say.
+#[derive(Default)]
+struct Traits {
+    links: Vec<RawLink>,
+    instances: Option<u32>,
+    /// Where a scaler stands.
+    scaler: Option<(String, Range<usize>)>,
+}
+
+/// How many of a component there are, on one host.
+fn read_scaler(of_trait: &mut Reader<'_>, traits: &mut Traits) {
+    let out = of_trait.diagnostics();
+    let Some(mut properties) = of_trait.child("properties", "the properties of a scaler") else { return };
+    let place = properties.place();
+    let instances = match properties.integer("instances") {
+        Some(instances) => Some(instances),
+        None => properties.integer("replicas"),
+    };
+    // Where the others of a lattice run.
+    properties.optional("spread");
+    properties.finish();
+    match instances.map(u32::try_from) {
+        Some(Ok(instances)) => traits.instances = Some(instances),
+        Some(Err(_)) => {
+            out.error(place, "`instances` is out of bounds", "write a number from 0 to 4294967295")
+        }
+        None => {}
+    }
+}
+
+fn read_traits(reader: &mut Reader<'_>) -> Traits {
     let out = reader.diagnostics();
-    let mut links = Vec::new();
+    let mut traits = Traits::default();
     for item in reader.list("traits").unwrap_or_default() {
         let Some(mut of_trait) = Reader::new(item, "a trait", out) else { continue };
         let kind = of_trait.required("type").and_then(|node| Some((text(node, "`type`", out)?, &node.span)));
         match kind {
-            Some(("link", _)) => links.extend(read_link(&mut of_trait)),
+            Some(("link", _)) => traits.links.extend(read_link(&mut of_trait)),
+            Some((scaler @ ("spreadscaler" | "daemonscaler"), span)) => {
+                traits.scaler = Some((scaler.to_owned(), span.clone()));
+                read_scaler(&mut of_trait, &mut traits);
+            }
             Some((other, span)) if nearest(other, ["link"]).is_some() => {
                 of_trait.optional("properties");
                 out.error(span.clone(), format!("there is no trait `{other}`"), "did you mean `link`?");
             }
             Some((other, span)) => {
                 of_trait.optional("properties");
-                let message = format!("the trait `{}` is ignored", shortened(other));
-                out.warning(span.clone(), message, "one host runs every object of the manifest once");
+                ignored(other, span, out);
             }
             None => {
                 of_trait.optional("properties");
@@ -334,7 +519,7 @@ fn read_traits(reader: &mut Reader<'_>) -> Vec<RawLink> {
         }
         of_trait.finish();
     }
-    links
+    traits
 }
 
 fn read_link(of_trait: &mut Reader<'_>) -> Option<RawLink> {
@@ -347,19 +532,30 @@ fn read_link(of_trait: &mut Reader<'_>) -> Option<RawLink> {
     let span = reader.place();
     let mut options = LinkOptions::default();
     options.read(&mut reader);
-    let target = reader.required("target").and_then(|node| read_target(node, &mut options, out));
+    let mut target_config = Vec::new();
+    let target = reader.required("target").and_then(|node| read_target(node, &mut target_config, out));
     let namespace = reader.required_text("namespace");
     let package = reader.required_text("package");
     let interfaces = reader.required("interfaces").map(|node| names(node, "interfaces", out));
-    // The name tells links of one component apart in wasmCloud; here an effect is routed by its interface.
-    reader.text("name");
+    // It tells links of one component apart; an effect is routed by its interface.
+    let name = reader.text("name").unwrap_or("default").to_owned();
+    let mut source_config = Vec::new();
     if let Some(mut source) = reader.child("source", "the source of a link") {
-        read_configs(&mut source, "config", &mut options);
+        source_config = read_named_configs(&mut source, "config");
         source.finish();
     }
-    read_configs(&mut reader, "source_config", &mut options);
-    read_configs(&mut reader, "target_config", &mut options);
+    source_config.extend(read_named_configs(&mut reader, "source_config"));
+    target_config.extend(read_named_configs(&mut reader, "target_config"));
     reader.finish();
+    // What they say wrong is said by `check_options`, of links that it means something to.
+    let quiet = Diagnostics::default();
+    for properties in
+        source_config.iter().chain(&target_config).filter_map(|config| config.properties.as_ref())
+    {
+        if let Some(mut reader) = Reader::new(properties, "", &quiet) {
+            options.read(&mut reader);
+        }
+    }
     let interfaces = interfaces?;
     if interfaces.is_empty() {
         out.error(span, "a link names no interface", "list them, as in `interfaces: [burner]`");
@@ -372,11 +568,14 @@ fn read_link(of_trait: &mut Reader<'_>) -> Option<RawLink> {
         interfaces,
         functions: options.functions,
         live_in_replay: options.live_in_replay,
+        name,
+        source_config,
+        target_config,
         span,
     })
 }
 
-fn read_target(node: &Node, options: &mut LinkOptions, out: &Diagnostics) -> Option<At<String>> {
+fn read_target(node: &Node, configs: &mut Vec<NamedConfig>, out: &Diagnostics) -> Option<At<String>> {
     if let NodeKind::Str(name) = &node.kind {
         return Some(At { value: name.clone(), span: node.span.clone() });
     }
@@ -384,7 +583,7 @@ fn read_target(node: &Node, options: &mut LinkOptions, out: &Diagnostics) -> Opt
     let name = reader
         .required("name")
         .and_then(|node| Some(At { value: text(node, "`name`", out)?.to_owned(), span: node.span.clone() }));
-    read_configs(&mut reader, "config", options);
+    configs.extend(read_named_configs(&mut reader, "config"));
     reader.finish();
     name
 }
@@ -415,19 +614,6 @@ impl LinkOptions {
             }
             None => {}
         }
-    }
-}
-
-fn read_configs(reader: &mut Reader<'_>, key: &'static str, options: &mut LinkOptions) {
-    let out = reader.diagnostics();
-    for item in reader.list(key).unwrap_or_default() {
-        let Some(mut config) = Reader::new(item, "a configuration", out) else { continue };
-        config.required_text("name");
-        if let Some(mut properties) = config.child("properties", "the configuration of a link") {
-            options.read(&mut properties);
-            properties.finish();
-        }
-        config.finish();
     }
 }
 

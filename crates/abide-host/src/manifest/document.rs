@@ -59,9 +59,9 @@ fn read(node: &Node, base: &Path, schemas: &mut Schemas<'_>, out: &Diagnostics) 
     check_schemas(&components, out);
     let joined = link::join(components, &names, base, out);
     let (name, version, tick) = metadata?;
-    let (objects, sources, targets) = joined;
-    let application =
-        Application { name, version, tick: tick.unwrap_or(TICK_DEFAULT), objects, sources, targets };
+    let (objects, sources, targets, deployment) = joined;
+    let tick = tick.unwrap_or(TICK_DEFAULT);
+    let application = Application { name, version, tick, objects, sources, targets, deployment };
     if let Some((_, span)) = reader_annotation(node, TICK_ANNOTATION).filter(|_| application.is_replay()) {
         let help = "the times of a replayed source are the ticks";
         out.warning(span, format!("`{TICK_ANNOTATION}` has no meaning in a replay"), help);
@@ -163,7 +163,7 @@ fn check_schemas(components: &[component::Component], out: &Diagnostics) {
     let parts = || {
         components.iter().filter_map(|component| match &component.kind {
             ComponentKind::Object(part) => part.schema.as_ref().map(|schema| (part, schema)),
-            ComponentKind::Capability(_) | ComponentKind::Component(_) => None,
+            _ => None,
         })
     };
     let mut names: BTreeMap<&str, &Arc<Schema>> = BTreeMap::new();
@@ -176,7 +176,7 @@ fn check_schemas(components: &[component::Component], out: &Diagnostics) {
     }
     let all_known = components.iter().all(|component| match &component.kind {
         ComponentKind::Object(part) => part.schema.is_some(),
-        ComponentKind::Capability(_) | ComponentKind::Component(_) => true,
+        _ => true,
     });
     for (part, schema) in parts().filter(|_| all_known) {
         for rule in &schema.rules {

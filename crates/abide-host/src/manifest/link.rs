@@ -8,16 +8,19 @@ use abide_core::document::{Diagnostics, NodeKind, Reader};
 use abide_core::policy::Grant;
 use abide_core::schema::Schema;
 
-use super::component::{Builtin, CapabilityPart, Component, ComponentKind, ObjectPart, RawLink};
+use super::component::{Builtin, CapabilityPart, Component, ComponentKind, ObjectPart, RawLink, called};
+use super::deployment::{Builder, Deployment};
 use super::offer;
 use super::target::{self, TargetConfig, TargetKind};
 use super::{EffectLink, ObjectComponent, http, keyvalue};
 use crate::source::{At, Mapping, Mode, Recipient, Source, SourceConfig, suggestion};
 
+/// The one interface that an object offers to components.
+const CLIENT: &str = "abide:object/client";
 /// The one interface that an object offers to sources.
 const OBSERVATION: &str = "abide:object/observation";
 
-type Joined = (Vec<ObjectComponent>, Vec<Source>, Vec<TargetConfig>);
+type Joined = (Vec<ObjectComponent>, Vec<Source>, Vec<TargetConfig>, Deployment);
 
 /// Joins components along their links. What does not fit is reported and left out. `names` are those of all components,
 /// also of those that could not be read: nothing more is said about a link to one of them.
@@ -28,10 +31,11 @@ pub(super) fn join(
     out: &Diagnostics,
 ) -> Joined {
     let roles: BTreeMap<Arc<str>, Role> =
-        components.iter().map(|c| (Arc::clone(&c.name.value), role(c))).collect();
+        components.iter().map(|c| (Arc::clone(&c.name.value), role(c, &components))).collect();
     let joiner = Joiner { components: &components, names, roles: &roles, base, out };
     let sources = joiner.sources();
     let targets = joiner.targets();
+    let deployment = joiner.deployment();
     let links: Vec<_> = components.iter().map(|component| joiner.effect_links(component, &targets)).collect();
     report_mixed_modes(&components, &sources, out);
     let objects = components.into_iter().zip(links).filter_map(|(component, links)| match component.kind {
@@ -44,9 +48,9 @@ pub(super) fn join(
             links,
             span: component.name.span,
         }),
-        ComponentKind::Capability(_) | ComponentKind::Component(_) => None,
+        _ => None,
     });
-    (objects.collect(), sources, targets)
+    (objects.collect(), sources, targets, deployment)
 }
 
 /// What a component is to others.
@@ -54,16 +58,25 @@ pub(super) fn join(
 enum Role {
     Object,
     Source,
+    /// What effects call.
     Target,
+    /// What messages drive: a component, or a provider of components.
+    Deployed,
 }
 
-/// `jsonl` is a source where it observes or links to something, and a target otherwise.
-fn role(component: &Component) -> Role {
+/// `jsonl` is a source where it observes or links to something, and a target otherwise; a component is what effects call where
+/// objects alone link to it.
+fn role(component: &Component, all: &[Component]) -> Role {
     match &component.kind {
         ComponentKind::Object(_) => Role::Object,
-        ComponentKind::Component(_) => Role::Target,
+        ComponentKind::Provider(_) => Role::Deployed,
+        ComponentKind::Component(part) => {
+            let drives = part.is_scaled || !component.links.is_empty() || is_linked(component, all, false);
+            if drives || !is_linked(component, all, true) { Role::Deployed } else { Role::Target }
+        }
         ComponentKind::Capability(part) => match part.builtin {
             Builtin::Csv => Role::Source,
+            Builtin::KeyValue if is_linked(component, all, false) => Role::Deployed,
             Builtin::Exec | Builtin::Http | Builtin::KeyValue => Role::Target,
             Builtin::JsonLines => {
                 let observes = match &part.properties.kind {
@@ -74,6 +87,12 @@ fn role(component: &Component) -> Role {
             }
         },
     }
+}
+
+/// Whether objects, or with `objects` false others, link to a component.
+fn is_linked(component: &Component, all: &[Component], objects: bool) -> bool {
+    let sources = all.iter().filter(|one| matches!(one.kind, ComponentKind::Object(_)) == objects);
+    sources.flat_map(|one| &one.links).any(|link| *link.target.value == *component.name.value)
 }
 
 struct Joiner<'a> {
@@ -121,8 +140,8 @@ impl<'a> Joiner<'a> {
                 self.out.warning(name.span.clone(), message, help);
             }
             let kind = match &component.kind {
-                ComponentKind::Object(_) => None,
-                ComponentKind::Component(spec) => Some(TargetKind::Component(spec.clone())),
+                ComponentKind::Object(_) | ComponentKind::Provider(_) => None,
+                ComponentKind::Component(part) => called(part, self.out).map(TargetKind::Component),
                 ComponentKind::Capability(part) => {
                     let Some(reader) = self.properties(component, part, "a target") else { continue };
                     match part.builtin {
@@ -136,6 +155,51 @@ impl<'a> Joiner<'a> {
             targets.extend(kind.map(|kind| TargetConfig { name: Arc::clone(&name.value), kind }));
         }
         targets
+    }
+
+    /// What messages drive, with its links.
+    fn deployment(&self) -> Deployment {
+        let mut builder = Builder::new(self.out);
+        let is_deployed = |name: &str| self.roles.get(name) == Some(&Role::Deployed);
+        let deployed: Vec<_> = self.components.iter().filter(|one| is_deployed(&one.name.value)).collect();
+        for component in &deployed {
+            match &component.kind {
+                ComponentKind::Component(part) => builder.component(&component.name, part),
+                ComponentKind::Provider(part) => builder.provider(&component.name, part),
+                ComponentKind::Capability(CapabilityPart { provided: Some(part), .. }) => {
+                    builder.provider(&component.name, part);
+                }
+                _ => {}
+            }
+            let links = || self.components.iter().flat_map(|one| &one.links);
+            let name = &component.name;
+            if component.links.is_empty() && !links().any(|link| *link.target.value == *name.value) {
+                let message = format!("nothing links to `{}`, and it links to nothing", name.value);
+                self.out.warning(name.span.clone(), message, "link something to it, or take it out");
+            }
+        }
+        for component in &deployed {
+            for link in &component.links {
+                if self.find(&link.target).is_none() {
+                    continue;
+                }
+                let target = self.find(&link.target).map(|target| &target.kind);
+                if is_deployed(&link.target.value) {
+                    builder.link(&component.name.value, link);
+                } else if let (Some(ComponentKind::Object(part)), ComponentKind::Component(_)) =
+                    (target, &component.kind)
+                {
+                    self.client_only(link);
+                    let objects = part.objects.iter().map(|object| &*object.value.id);
+                    builder.object_links(&component.name.value, link, objects);
+                } else {
+                    let message = format!("`{}` cannot call `{}`", component.name.value, link.target.value);
+                    let help = "a component calls components, objects over `abide:object/client`, and builtin providers of components";
+                    self.out.error(link.target.span.clone(), message, help);
+                }
+            }
+        }
+        builder.finish()
     }
 
     fn capabilities(&self, role: Role) -> impl Iterator<Item = (&'a Component, &'a CapabilityPart)> {
@@ -164,6 +228,7 @@ impl<'a> Joiner<'a> {
         let mut recipients: Vec<Recipient> = Vec::new();
         let mut complete = true;
         for link in &source.links {
+            link.check_options(self.out);
             self.observation_only(link);
             let Some(component) = self.find(&link.target) else {
                 complete = false;
@@ -186,6 +251,18 @@ impl<'a> Joiner<'a> {
         complete.then_some(recipients)
     }
 
+    /// An object is there for components over one interface.
+    fn client_only(&self, link: &RawLink) {
+        for interface in &link.interfaces {
+            let name = interface_name(link, &interface.value);
+            if name != CLIENT {
+                let message = format!("an object does not offer `{name}` to components");
+                let help = "a component reaches it over `namespace: abide`, `package: object`, `interfaces: [client]`";
+                self.out.error(interface.span.clone(), message, help);
+            }
+        }
+    }
+
     fn observation_only(&self, link: &RawLink) {
         for interface in &link.interfaces {
             let name = interface_name(link, &interface.value);
@@ -206,6 +283,7 @@ impl<'a> Joiner<'a> {
         let ComponentKind::Object(part) = &component.kind else { return Vec::new() };
         let mut links: Vec<EffectLink> = Vec::new();
         for link in &component.links {
+            link.check_options(self.out);
             if !self.is_target(link) {
                 continue;
             }
@@ -250,6 +328,10 @@ impl<'a> Joiner<'a> {
         let name = &link.target.value;
         let (message, help) = match self.roles.get(&component.name.value) {
             Some(Role::Target) => return true,
+            Some(Role::Deployed) => {
+                let help = "effects call what objects alone link to: name it once more, under another name, for them";
+                (format!("`{name}` is driven by messages; an object's effects do not call it"), help)
+            }
             Some(Role::Source) => {
                 let help = "put the link on the source, with the object component as its target";
                 (format!("`{name}` is a source; an object calls nothing of it"), help)

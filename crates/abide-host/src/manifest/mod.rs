@@ -5,6 +5,7 @@
 //! running anything, is left to the host.
 
 mod component;
+mod deployment;
 mod document;
 mod http;
 mod keyvalue;
@@ -28,6 +29,7 @@ use abide_core::value::Value;
 use crate::source::{Mode, Source};
 
 pub use component::{ACTING_HELP, acting};
+pub use deployment::{ComponentSpec, DeployedLink, Deployment, ProviderSpec};
 pub use target::{TargetConfig, TargetKind};
 
 /// Longest id of an object, in bytes.
@@ -89,6 +91,8 @@ pub struct Application {
     pub sources: Vec<Source>,
     /// In the order of the manifest.
     pub targets: Vec<TargetConfig>,
+    /// What messages drive.
+    pub deployment: Deployment,
 }
 
 impl Application {

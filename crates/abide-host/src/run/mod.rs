@@ -28,7 +28,7 @@ use crate::behaviour::{Compiler, Image, Images};
 use crate::clock::wall_clock;
 use crate::host::{Host, HostError, Known, Recovered, Ticked};
 use crate::keys::Keys;
-use crate::local::{LocalError, Server};
+use crate::local::{LocalError, Requests, Server};
 use crate::manifest::Application;
 use crate::source::{
     Cursor, LineProblem, Live, LiveCursor, Observation, Problems, Replay, ResumeError, SourceError,
@@ -165,6 +165,8 @@ pub struct Run<'a> {
     /// Whether a changed schema or component takes force at once, signed by the operator's key of this machine; in real time
     /// their files are watched.
     pub dev: bool,
+    /// What components of this process ask of its objects.
+    pub requests: Requests,
 }
 
 /// What a run came to.
@@ -204,7 +206,7 @@ impl Run<'_> {
         for note in input.notes() {
             (self.progress)(Progress::Note(note.clone()));
         }
-        let mut server = Server::listen(&self.folder)?;
+        let mut server = Server::listen(&self.folder, &self.requests)?;
         let mut effects = Effects::open(self.application, &self.folder, &self.compiler, true)?;
         effects.send(host.pending_effects());
         let remaining = Some(input.remaining());
@@ -227,7 +229,7 @@ impl Run<'_> {
             );
             (self.progress)(Progress::Note(message));
         }
-        let mut server = Server::listen(&self.folder)?;
+        let mut server = Server::listen(&self.folder, &self.requests)?;
         let mut sources = Vec::new();
         let mut errors = Vec::new();
         for source in &self.application.sources {

@@ -390,3 +390,117 @@ fn ids_are_bounded() {
         assert!(of(id).contains("cannot be an object's id"), "{id}");
     }
 }
+
+/// An application as wasmCloud's users have them.
+const HELLO: &str = r#"
+    - name: hello
+      type: component
+      properties:
+        image: file://./hello.wasm
+        id: hello-id
+        config: [ { name: greeting, properties: { name: orchard } }, { name: more, properties: { name: last } } ]
+      traits:
+        - type: spreadscaler
+          properties: { instances: 7, spread: [ { name: all, requirements: { zone: north } } ] }
+        - type: link
+          properties:
+            target: { name: kv, config: [ { name: bucket, properties: { bucket: b } } ] }
+            namespace: wasi
+            package: keyvalue
+            interfaces: [store, atomics]
+        - type: link
+          properties: { target: other, name: second, namespace: acme, package: greet, interfaces: [greeter] }
+    - name: other
+      type: component
+      properties: { image: "registry.example/other:1.0.0" }
+    - name: kv
+      type: capability
+      properties: { image: abide+builtin://keyvalue }
+    - name: server
+      type: capability
+      properties: { image: wasmcloud+builtin://http-server, config: [ { name: paths, properties: { routing_mode: path } } ] }
+      traits:
+        - type: daemonscaler
+          properties: { replicas: 1 }
+        - type: link
+          properties:
+            target: hello
+            namespace: wasi
+            package: http
+            interfaces: [incoming-handler]
+            source_config: [ { name: root, properties: { path: / } } ]
+"#;
+
+#[test]
+fn an_application_of_wasmcloud_is_read_as_it_is() {
+    let loaded = load_with(&manifest(HELLO), &[]);
+    assert_eq!(said(&loaded), "");
+    let application = loaded.application.unwrap();
+    assert!(application.objects.is_empty() && application.targets.is_empty());
+    insta::assert_debug_snapshot!(application.deployment);
+}
+
+#[test]
+fn a_component_is_called_by_effects_where_objects_alone_link_to_it() {
+    let text = manifest(
+        "
+    - name: tanks
+      type: object
+      properties: { schema: tank.yaml, objects: [a] }
+      traits:
+        - type: link
+          properties: { target: valve, namespace: example, package: plant, interfaces: [valve] }
+    - name: valve
+      type: component
+      properties: { image: valve.wasm }
+",
+    );
+    let loaded = load_with(&text, &[("tank.yaml", TANK)]);
+    let application = loaded.application.unwrap();
+    assert!(application.deployment.is_empty());
+    assert!(matches!(application.targets[0].kind, TargetKind::Component(_)));
+}
+
+#[test]
+fn every_fault_of_a_deployment_is_said_at_once() {
+    let text = manifest(
+        "
+    - name: tanks
+      type: object
+      properties: { schema: tank.yaml, objects: [a] }
+      traits:
+        - type: link
+          properties: { target: hello, namespace: example, package: plant, interfaces: [valve] }
+    - name: hello
+      type: component
+      properties: { image: hello.wasm, secrets: [ { name: s } ], config: [ { name: nowhere } ] }
+      traits:
+        - type: spreadscaler
+          properties: { instances: -1 }
+        - type: link
+          properties: { target: tanks, namespace: wasi, package: http, interfaces: [x] }
+        - type: link
+          properties: { target: kv, namespace: wasi, package: keyvalue, interfaces: [store] }
+        - type: link
+          properties: { target: kw, namespace: wasi, package: keyvalue, interfaces: [store] }
+        - type: link
+          properties: { target: helo, namespace: wasi, package: keyvalue, interfaces: [store] }
+    - name: bad
+      type: component
+      properties: { image: 'ftp://x' }
+    - name: kv
+      type: capability
+      properties: { image: abide+builtin://keyvalue, config: [ { name: same, properties: { a: b } } ] }
+    - name: kw
+      type: capability
+      properties: { image: abide+builtin://keyvalue, config: [ { name: same, properties: { a: 7 } } ] }
+    - name: alone
+      type: capability
+      properties: { image: 'ghcr.io/wasmcloud/messaging-nats:0.1.0' }
+    - name: unknown
+      type: capability
+      properties: { image: abide+builtin://http-serve }
+",
+    );
+    insta::assert_snapshot!(check(&text));
+}

@@ -1,13 +1,9 @@
-//! Every request, with what is right, what is malformed, what is not there, and what is for another host.
+//! Every request that is done when it is answered: what is right, what is malformed, what is not there, what is for another host.
 
 use abide_lattice::{Bucket, Write};
 use serde_json::{Value as Json, json};
 
-use crate::support::{HOST, Host, MALFORMED, lamp};
-
-fn own(what: &str) -> String {
-    format!("{what}.{HOST}")
-}
+use crate::support::{HOST, Host, MALFORMED, lamp, own};
 
 fn link(target: &str, interfaces: &[&str]) -> Json {
     json!({
@@ -33,13 +29,23 @@ fn a_ping_is_answered_with_who_is_there() {
 fn an_inventory_lists_what_runs_and_stays_within_a_message() {
     let mut host = Host::new();
     let inventory = host.yes(&own("host.get"), "").1;
-    assert_eq!((&inventory["host_id"], &inventory["providers"]), (&HOST.into(), &json!([])));
     assert_eq!(
-        inventory["components"],
-        json!([{
-            "id": "lamp", "image_ref": "abide+object://lamp:1.2.0", "name": "lamp", "revision": 0, "max_instances": 1,
-            "annotations": { "abide.dev/kind": "object" },
-        }])
+        inventory,
+        json!({
+            "host_id": HOST, "friendly_name": "orchard", "labels": { "hostcore.os": "linux", "zone": "north" },
+            "version": "0.1.0", "uptime_seconds": 93_784, "uptime_human": "1d 2h 3m 4s",
+            "components": [{
+                "id": "lamp", "image_ref": "abide+object://lamp:1.2.0", "name": "lamp", "revision": 0,
+                "max_instances": 1, "annotations": { "abide.dev/kind": "object" },
+            }, {
+                "id": "web", "image_ref": "file:///web.wasm", "revision": 0, "max_instances": 10,
+                "annotations": { "wasmcloud.dev/managed-by": "wadm" }, "limits": { "max_memory_limit": "1048576" },
+            }],
+            "providers": [{
+                "id": "server", "image_ref": "wasmcloud+builtin://http-server", "name": "http-server", "revision": 0,
+                "annotations": { "wasmcloud.dev/managed-by": "wadm" },
+            }],
+        })
     );
     host.inventory.components = (0..1_001).map(|n| lamp(&format!("lamp-{n}"))).collect();
     let inventory = host.yes(&own("host.get"), "{").1;
@@ -53,73 +59,27 @@ fn a_host_stops_when_it_is_asked_and_by_nothing_else() {
     let good = [json!({}), json!({ "host_id": HOST }), json!({ "host_id": HOST, "timeout": 1_000 })];
     for payload in good.iter().map(ToString::to_string).chain([String::new()]) {
         let handled = host.only_ask(&own("host.stop"), &payload);
-        assert!(handled.stop && handled.write.is_none() && handled.events.is_empty());
+        assert!(
+            handled.stop && handled.write.is_none() && handled.action.is_none() && handled.events.is_empty()
+        );
         assert_eq!(handled.reply.unwrap()["message"], "successfully handled stop host");
     }
     for payload in MALFORMED {
         host.no(&own("host.stop"), payload, "no request to stop a host", &[]);
     }
     host.no(&own("host.stop"), r#"{"host_id":"NOTHER"}"#, "another host", &[]);
+    assert!(host.only_ask(&own("host.stop"), r#"{"host_id":""}"#).stop);
 }
 
 #[test]
 fn what_is_for_another_host_is_not_answered() {
     let mut host = Host::new();
-    let requests =
-        ["host.get", "host.stop", "component.scale", "component.update", "provider.start", "provider.stop"];
-    for what in requests.into_iter().chain(["label.put", "label.del"]) {
+    for what in ["host.get", "host.stop", "label.put", "label.del"] {
         for id in ["NOTHER", "", "nhost", "NHOST.x", "*"] {
             host.silent(&format!("{what}.{id}"), r#"{"key":"zone","value":"south"}"#);
         }
     }
     assert_eq!(host.yes("host.ping", "").1["labels"]["zone"], "north");
-}
-
-#[test]
-fn components_and_providers_are_refused_and_the_refusal_is_told() {
-    let mut host = Host::new();
-    let components = "no message-driven components yet";
-    let scale = json!({
-        "component_ref": "file:///x.wasm", "component_id": "x", "count": 3, "host_id": HOST, "config": [],
-        "annotations": { "wasmcloud.dev/managed-by": "wadm" }, "allow_update": true,
-    });
-    let handled = host.ask(&own("component.scale"), scale.to_string());
-    assert_eq!(
-        handled.events[0].data,
-        json!({
-            "annotations": { "wasmcloud.dev/managed-by": "wadm" }, "host_id": HOST, "image_ref": "file:///x.wasm",
-            "component_id": "x", "max_instances": 3,
-            "error": "this host runs resident objects, and no message-driven components yet",
-        })
-    );
-    host.no(&own("component.scale"), scale.to_string(), components, &["component_scale_failed"]);
-    host.no(&own("component.update"), r#"{"component_id":"x"}"#, components, &[]);
-    let start = json!({ "provider_id": "y", "provider_ref": "ghcr.io/x/y:1", "host_id": HOST, "config": [] });
-    let handled = host.ask(&own("provider.start"), start.to_string());
-    let error = "this host starts no providers yet";
-    assert_eq!(
-        handled.events[0].data,
-        json!({ "provider_ref": "ghcr.io/x/y:1", "provider_id": "y", "host_id": HOST, "error": error, "link_name": "default" })
-    );
-    host.no(&own("provider.start"), start.to_string(), error, &["provider_start_failed"]);
-    host.no(&own("provider.stop"), r#"{"provider_id":"y"}"#, "no such provider", &[]);
-    for payload in MALFORMED.iter().chain(&[&b""[..], b"{}", br#"{"component_ref":1}"#]) {
-        host.no(&own("component.scale"), payload, "no request to scale a component", &[]);
-        host.no(&own("component.update"), payload, components, &[]);
-        host.no(&own("provider.start"), payload, "no request to start a provider", &[]);
-        host.no(&own("provider.stop"), payload, "no such provider", &[]);
-    }
-}
-
-#[test]
-fn a_host_bids_for_nothing() {
-    let mut host = Host::new();
-    for payload in
-        MALFORMED.iter().chain(&[&b""[..], br#"{"component_ref":"x","component_id":"x","constraints":{}}"#])
-    {
-        host.silent("component.auction", payload);
-        host.silent("provider.auction", payload);
-    }
 }
 
 #[test]

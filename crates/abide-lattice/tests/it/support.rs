@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use abide_lattice::{Bucket, Component, Control, Handled, Identity, Inventory, Subject};
-use serde_json::Value as Json;
+use abide_lattice::{Action, Bucket, Component, Control, Handled, Identity, Inventory, Provider, Subject};
+use serde_json::{Value as Json, json};
 
 pub(crate) const PREFIX: &str = "wasmbus.ctl";
 pub(crate) const HOST: &str = "NHOST";
+
+/// A request to the host that is meant.
+pub(crate) fn own(what: &str) -> String {
+    format!("{what}.{HOST}")
+}
 
 pub(crate) struct Host {
     pub(crate) control: Control,
@@ -17,16 +22,16 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new() -> Self {
-        let labels = [("hostcore.os", "linux"), ("zone", "north")];
         let identity = Identity {
             id: HOST.to_owned(),
             friendly_name: "orchard".to_owned(),
             lattice: "default".to_owned(),
             version: "0.1.0".to_owned(),
-            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            labels: texts([("hostcore.os", "linux"), ("zone", "north")]),
             ..Identity::default()
         };
-        let inventory = Inventory { components: vec![lamp("lamp")], uptime: 93_784, ..Inventory::default() };
+        let inventory =
+            Inventory { components: vec![lamp("lamp"), web()], providers: vec![server()], uptime: 93_784 };
         Self { control: Control::new(identity), inventory, revision: 0 }
     }
 
@@ -68,8 +73,22 @@ impl Host {
         let reply = handled.reply.unwrap();
         assert_eq!(reply["success"], false, "{reply}");
         assert!(reply["message"].as_str().unwrap().contains(message), "{reply}");
-        assert_eq!((handled.write, handled.stop, reply.get("response")), (None, false, None));
+        assert_eq!(
+            (handled.write, handled.action, handled.stop, reply.get("response")),
+            (None, None, false, None)
+        );
         assert_eq!(handled.events.iter().map(|event| event.name).collect::<Vec<_>>(), events);
+    }
+
+    /// What is to be done, with the message, where the answer is yes; and that nothing else comes of it.
+    #[track_caller]
+    pub(crate) fn does(&mut self, what: &str, payload: impl AsRef<[u8]>) -> (String, Action) {
+        let handled = self.only_ask(what, payload);
+        let reply = handled.reply.unwrap();
+        let message = reply["message"].as_str().unwrap().to_owned();
+        assert_eq!(reply, json!({ "success": true, "message": message }));
+        assert_eq!((handled.write, handled.stop, handled.events.len()), (None, false, 0));
+        (message, handled.action.unwrap())
     }
 
     /// Expects that nothing at all comes of it.
@@ -85,10 +104,39 @@ pub(crate) fn lamp(id: &str) -> Component {
         id: id.to_owned(),
         image_ref: "abide+object://lamp:1.2.0".to_owned(),
         name: Some("lamp".to_owned()),
-        annotations: Some(BTreeMap::from([("abide.dev/kind".to_owned(), "object".to_owned())])),
+        annotations: Some(texts([("abide.dev/kind", "object")])),
         revision: 0,
         max_instances: 1,
+        limits: None,
     }
+}
+
+/// A component as it stands in an inventory.
+pub(crate) fn web() -> Component {
+    Component {
+        id: "web".to_owned(),
+        image_ref: "file:///web.wasm".to_owned(),
+        name: None,
+        annotations: Some(texts([("wasmcloud.dev/managed-by", "wadm")])),
+        revision: 0,
+        max_instances: 10,
+        limits: Some(texts([("max_memory_limit", "1048576")])),
+    }
+}
+
+/// A provider as it stands in an inventory.
+pub(crate) fn server() -> Provider {
+    Provider {
+        id: "server".to_owned(),
+        image_ref: Some("wasmcloud+builtin://http-server".to_owned()),
+        name: Some("http-server".to_owned()),
+        annotations: Some(texts([("wasmcloud.dev/managed-by", "wadm")])),
+        revision: 0,
+    }
+}
+
+pub(crate) fn texts<const N: usize>(all: [(&str, &str); N]) -> BTreeMap<String, String> {
+    all.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
 /// Bytes that are no JSON, or not the JSON that any request wants.

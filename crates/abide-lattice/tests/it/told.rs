@@ -1,9 +1,12 @@
 //! Events, and their envelope.
 
-use abide_lattice::{Bucket, Component, Event, Options};
-use serde_json::json;
+use abide_lattice::{
+    Action, Component, Control, Event, Options, Performed, Provider, Scale, StartProvider, StopProvider,
+    Update,
+};
+use serde_json::{Value as Json, json};
 
-use crate::support::{HOST, Host, lamp};
+use crate::support::{HOST, Host, lamp, server, texts, web};
 
 #[test]
 fn an_event_is_told_in_its_envelope() {
@@ -49,17 +52,6 @@ fn an_address_is_told_without_what_opens_it() {
 }
 
 #[test]
-fn what_the_buckets_held_is_forgotten_when_they_are_read_anew() {
-    let mut host = Host::new();
-    host.learn(Bucket::Config, "web", &json!({ "address": "0.0.0.0:80" }));
-    host.learn(Bucket::Data, "CLAIMS_MABC", &json!({ "name": "web" }));
-    assert_eq!(host.yes("config.get.web", "").1, json!({ "address": "0.0.0.0:80" }));
-    host.control.forget();
-    assert_eq!(host.yes("config.get.web", ""), ("Configuration not found".to_owned(), json!(null)));
-    assert_eq!(host.yes("claims.get", "").1, json!([]));
-}
-
-#[test]
 fn what_runs_and_what_does_no_more_is_told_alike() {
     let control = Host::new().control;
     let scaled = control.scaled(&lamp("lamp"));
@@ -75,4 +67,132 @@ fn what_runs_and_what_does_no_more_is_told_alike() {
         control.scaled(&Component { max_instances: 0, annotations: None, ..lamp("lamp") }).data,
         expected
     );
+}
+
+fn scale() -> Action {
+    Action::Scale(Scale {
+        component_ref: "file:///web2.wasm".to_owned(),
+        component_id: "web".to_owned(),
+        annotations: Some(texts([("wasmcloud.dev/managed-by", "wadm")])),
+        count: 3,
+        ..Scale::default()
+    })
+}
+
+fn update() -> Action {
+    Action::Update(Update {
+        component_id: "web".to_owned(),
+        annotations: Some(texts([("wasmcloud.dev/managed-by", "wadm")])),
+        new_component_ref: "file:///web2.wasm".to_owned(),
+    })
+}
+
+fn start() -> Action {
+    Action::StartProvider(StartProvider {
+        provider_ref: "wasmcloud+builtin://http-server".to_owned(),
+        provider_id: "server".to_owned(),
+        annotations: Some(texts([("wasmcloud.dev/managed-by", "wadm")])),
+        ..StartProvider::default()
+    })
+}
+
+fn stop() -> Action {
+    Action::StopProvider(StopProvider { provider_id: "server".to_owned() })
+}
+
+/// What is told when that came of an action.
+fn told(control: &Control, action: &Action, outcome: Result<Performed, &str>) -> Vec<(&'static str, Json)> {
+    let events = control.performed(action, &outcome.map_err(str::to_owned));
+    events.into_iter().map(|event| (event.name, event.data)).collect()
+}
+
+#[test]
+fn an_action_is_about_an_id() {
+    assert_eq!(
+        [scale(), update(), start(), stop()].each_ref().map(Action::id),
+        ["web", "web", "server", "server"]
+    );
+}
+
+#[test]
+fn how_components_run_is_told_in_the_order_given() {
+    let control = Host::new().control;
+    let scaled = |image: &str, instances: u32, annotations: Json| {
+        let data = json!({
+            "annotations": annotations, "host_id": HOST, "image_ref": image, "max_instances": instances,
+            "component_id": "web",
+        });
+        ("component_scaled", data)
+    };
+    let managed = || json!({ "wasmcloud.dev/managed-by": "wadm" });
+    let runs = Performed::Components(vec![web()]);
+    assert_eq!(told(&control, &scale(), Ok(runs)), [scaled("file:///web.wasm", 10, managed())]);
+
+    // It is the same whether it was stopped or was not there.
+    let gone = Component { max_instances: 0, annotations: None, limits: None, ..web() };
+    let stopped = Performed::Components(vec![gone.clone()]);
+    assert_eq!(told(&control, &scale(), Ok(stopped)), [scaled("file:///web.wasm", 0, json!({}))]);
+
+    // An update: the new one runs, then the old one does no more.
+    let new = Component { image_ref: "file:///web2.wasm".to_owned(), ..web() };
+    let expected = [scaled("file:///web2.wasm", 10, managed()), scaled("file:///web.wasm", 0, json!({}))];
+    assert_eq!(told(&control, &update(), Ok(Performed::Components(vec![new, gone]))), expected);
+    assert_eq!(told(&control, &scale(), Ok(Performed::Components(Vec::new()))), []);
+}
+
+#[test]
+fn a_provider_that_starts_and_one_that_stops_are_told() {
+    let control = Host::new().control;
+    let managed = json!({ "wasmcloud.dev/managed-by": "wadm" });
+    let mut started = json!({
+        "host_id": HOST, "image_ref": "wasmcloud+builtin://http-server", "provider_id": "server", "annotations": managed,
+    });
+    let mut stopped = json!({
+        "host_id": HOST, "provider_id": "server", "annotations": managed, "reason": "stop", "instance_id": "server",
+        "public_key": "server", "link_name": "default",
+    });
+    let tell = |provider: Provider, started: &Json, stopped: &Json| {
+        let start = told(&control, &start(), Ok(Performed::Started(provider.clone())));
+        assert_eq!(start, [("provider_started", started.clone())]);
+        let stop = told(&control, &stop(), Ok(Performed::Stopped(provider)));
+        assert_eq!(stop, [("provider_stopped", stopped.clone())]);
+    };
+    tell(server(), &started, &stopped);
+    for event in [&mut started, &mut stopped] {
+        event["annotations"] = json!({});
+    }
+    tell(Provider { annotations: None, ..server() }, &started, &stopped);
+}
+
+#[test]
+fn what_failed_is_told_with_why() {
+    let control = Host::new().control;
+    let failed = |action: Action| told(&control, &action, Err("there is no such file"));
+    let mut unscaled = json!({
+        "annotations": { "wasmcloud.dev/managed-by": "wadm" }, "host_id": HOST, "image_ref": "file:///web2.wasm",
+        "component_id": "web", "max_instances": 3, "error": "there is no such file",
+    });
+    assert_eq!(failed(scale()), [("component_scale_failed", unscaled.clone())]);
+    // An update says nothing of instances.
+    unscaled["max_instances"] = 0.into();
+    assert_eq!(failed(update()), [("component_scale_failed", unscaled.clone())]);
+    let Action::Update(bare) = update() else { panic!() };
+    unscaled["annotations"] = json!({});
+    let bare = Action::Update(Update { annotations: None, ..bare });
+    assert_eq!(failed(bare), [("component_scale_failed", unscaled)]);
+    let unstarted = json!({
+        "provider_ref": "wasmcloud+builtin://http-server", "provider_id": "server", "host_id": HOST,
+        "error": "there is no such file", "link_name": "default",
+    });
+    assert_eq!(failed(start()), [("provider_start_failed", unstarted)]);
+    // There is no event for a provider that does not stop.
+    assert_eq!(failed(stop()), []);
+}
+
+#[test]
+fn where_nothing_was_done_nothing_is_told() {
+    let control = Host::new().control;
+    for action in [scale(), update(), start(), stop()] {
+        assert_eq!(told(&control, &action, Ok(Performed::Nothing)), [], "{action:?}");
+    }
 }

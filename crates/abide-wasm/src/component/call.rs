@@ -9,11 +9,12 @@ use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use super::blobstore::Files;
 use super::components::Inner;
 use super::link::Config;
 use super::logging::Output;
-use super::provider::{Builtin, Provider};
 use super::running::{Failed, Running};
+use crate::provider::{Builtin, Provider};
 
 /// The name of a link where none is chosen.
 const DEFAULT_LINK: &str = "default";
@@ -39,6 +40,7 @@ pub(crate) struct Call {
     http: WasiHttpCtx,
     limits: StoreLimits,
     pub(crate) table: ResourceTable,
+    pub(crate) blobs: Files,
     pub(crate) reach: Reach,
 }
 
@@ -131,6 +133,7 @@ impl Call {
                 .memory_size(usize::try_from(limits.memory).unwrap_or(usize::MAX))
                 .build(),
             table,
+            blobs: Files::default(),
             reach,
         };
         let mut store = Store::new(&host.machine.engine, call);

@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::blobstore::Blobs;
 use super::engine::{Machine, Shared};
 use super::gate::Gate;
 use super::http_client::{self, Client};
@@ -18,8 +19,10 @@ use super::http_server::{self, Listener, Routes};
 use super::keyvalue::KeyValues;
 use super::link::{Config, Directory, Link};
 use super::messaging::{Delivery, Messaging, Subscription};
-use super::provider::{Builtin, Provider};
+use super::objects::Objects;
+use super::remote::{Remote, Serving};
 use super::running::{Failed, Image, Running, Spec};
+use crate::provider::{Builtin, Provider};
 
 /// How long until what could not be had is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -35,11 +38,13 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// Most instances at once, of all components.
     pub instances: u32,
+    /// What the folders of `blobstore` providers are in that name none.
+    pub blobs: PathBuf,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache: None, instances: 1_000 }
+        Self { cache: None, instances: 1_000, blobs: "blobs".into() }
     }
 }
 
@@ -49,6 +54,10 @@ pub struct Ports {
     pub keyvalue: Box<dyn KeyValues>,
     /// Messages.
     pub messaging: Box<dyn Messaging>,
+    /// The host's objects.
+    pub objects: Box<dyn Objects>,
+    /// Calls between hosts, where there are others.
+    pub remote: Option<Box<dyn Remote>>,
     /// Takes what is to be told: a line at a time.
     pub told: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -73,6 +82,7 @@ pub enum StartFailed {
 pub(crate) struct Inner {
     pub(crate) machine: Shared,
     pub(crate) ports: Ports,
+    pub(crate) blobs: Blobs,
     directory: RwLock<Directory>,
     components: RwLock<BTreeMap<String, Arc<Running>>>,
     providers: RwLock<BTreeMap<String, Arc<Provider>>>,
@@ -121,6 +131,8 @@ pub struct Components {
     runtime: Option<Runtime>,
     /// One change of what runs at a time.
     changing: Mutex<()>,
+    /// What of each component others may call.
+    served: Mutex<BTreeMap<String, Serving>>,
 }
 
 impl Components {
@@ -134,6 +146,7 @@ impl Components {
         let inner = Arc::new(Inner {
             machine,
             ports,
+            blobs: Blobs::new(options.blobs.clone()),
             directory: RwLock::default(),
             components: RwLock::default(),
             providers: RwLock::default(),
@@ -141,7 +154,7 @@ impl Components {
             client: OnceLock::new(),
         });
         runtime.spawn(keep(Arc::clone(&inner)));
-        Ok(Self { inner, runtime: Some(runtime), changing: Mutex::new(()) })
+        Ok(Self { inner, runtime: Some(runtime), changing: Mutex::new(()), served: Mutex::default() })
     }
 
     /// Runs a component, or puts a new image in the place of the one that runs: calls at hand end in the old one, and none is lost.
@@ -184,12 +197,35 @@ impl Components {
     }
 
     fn place(&self, running: Running) {
+        let running = Arc::new(running);
         let mut components = self.inner.components.write().unwrap_or_else(PoisonError::into_inner);
-        components.insert(running.id.clone(), Arc::new(running));
+        components.insert(running.id.clone(), Arc::clone(&running));
+        drop(components);
+        self.serve(&running);
+    }
+
+    /// Lets other hosts call what a component exports.
+    fn serve(&self, running: &Arc<Running>) {
+        let Some(runtime) = self.runtime.as_ref().filter(|_| self.inner.ports.remote.is_some()) else {
+            return;
+        };
+        if self.served().get(&running.id).is_some_and(|serving| serving.go_on(running)) {
+            return;
+        }
+        let (serving, ready) = Serving::begin(runtime.handle(), &self.inner, running);
+        Serving::wait(&ready);
+        // What was served before is given up after that, so that no call is lost.
+        self.served().insert(running.id.clone(), serving);
+    }
+
+    fn served(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Serving>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a component away; its calls at hand go on to their end.
     pub fn stop(&self, id: &str) -> Option<Arc<Running>> {
+        let _changing = self.changing();
+        self.served().remove(id);
         self.inner.components.write().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 
@@ -223,6 +259,9 @@ impl Components {
                     return Err(problems.join("; "));
                 }
             }
+            if provider.builtin == Builtin::Blobstore {
+                self.inner.blobs.place(&provider.id, &directory.merged(&provider.config))?;
+            }
         }
         let mut providers = self.inner.providers.write().unwrap_or_else(PoisonError::into_inner);
         providers.insert(provider.id.clone(), Arc::new(provider));
@@ -242,6 +281,12 @@ impl Components {
     #[must_use]
     pub fn providers(&self) -> Vec<Arc<Provider>> {
         self.inner.providers.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Sets the links and the configuration that the host is started with, which no lattice changes.
+    pub fn fix(&self, links: Vec<Link>, config: BTreeMap<String, Config>) {
+        self.inner.directory.write().unwrap_or_else(PoisonError::into_inner).fix(links, config);
+        self.inner.changed.notify_one();
     }
 
     /// Sets the links from a source, in place of those before. They count from the next call.
@@ -315,10 +360,7 @@ async fn settle(inner: &Arc<Inner>, open: &mut Open) -> Vec<String> {
         let (config, links) = {
             let directory = inner.directory();
             let own = |link: &Link| (link.clone(), directory.merged(&link.source_config));
-            (
-                directory.merged(&provider.config),
-                directory.links(&provider.id).iter().map(own).collect::<Vec<_>>(),
-            )
+            (directory.merged(&provider.config), directory.links(&provider.id).map(own).collect::<Vec<_>>())
         };
         match provider.builtin {
             Builtin::HttpServer => {

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::call::Reach;
-use super::provider::Builtin;
+use crate::provider::Builtin;
 
 const INTERFACE: &str = "wasi:http/outgoing-handler";
 /// The configuration that names the hosts.

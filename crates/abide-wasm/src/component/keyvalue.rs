@@ -7,7 +7,7 @@ use wasmtime::component::{Resource, ResourceTable};
 use super::bindings::wasi::keyvalue::{atomics, batch, store};
 use super::call::{Call, Reach};
 use super::link::Config;
-use super::provider::Builtin;
+use crate::provider::Builtin;
 
 const STORE: &str = "wasi:keyvalue/store";
 const ATOMICS: &str = "wasi:keyvalue/atomics";

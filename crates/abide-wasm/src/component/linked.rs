@@ -4,12 +4,15 @@ use wasmtime::Engine;
 use wasmtime::component::types::{ComponentInstance, ComponentItem, Type};
 use wasmtime::component::{Component as Compiled, Linker};
 
-use super::bindings::{wasi, wasmcloud};
+use super::bindings::{abide, wasi, wasmcloud};
 use super::call::Call;
+use super::remote::{self, Signature};
 use super::{bus, config, logging};
 
 /// Interfaces that the host has for all, by how their names begin.
-const HOST: [&str; 12] = [
+const HOST: [&str; 14] = [
+    "abide:object/client",
+    "wasi:blobstore/",
     "wasi:cli/",
     "wasi:clocks/",
     "wasi:config/",
@@ -61,6 +64,10 @@ pub(crate) fn linker(engine: &Engine, compiled: &Compiled) -> Result<Linker<Call
 fn host(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    wasi::blobstore::types::add_to_linker::<_, HasCall>(linker, |call| call)?;
+    wasi::blobstore::container::add_to_linker::<_, HasCall>(linker, |call| call)?;
+    wasi::blobstore::blobstore::add_to_linker::<_, HasCall>(linker, |call| call)?;
+    abide::object::client::add_to_linker::<_, HasCall>(linker, |call| call)?;
     wasi::keyvalue::store::add_to_linker::<_, HasCall>(linker, |call| call)?;
     wasi::keyvalue::atomics::add_to_linker::<_, HasCall>(linker, |call| call)?;
     wasi::keyvalue::batch::add_to_linker::<_, HasCall>(linker, |call| call)?;
@@ -84,28 +91,37 @@ fn component(
         match found.ty {
             ComponentItem::Type(_) => {}
             ComponentItem::ComponentFunc(function) => {
-                let carries =
-                    function.params().map(|(_, ty)| ty).chain(function.results()).all(|ty| is_data(&ty));
-                if !carries {
+                let Some(signature) = Signature::of(&function) else {
                     return Err(format!(
                         "it imports `{name}#{item}`, which takes or gives handles, and these stay within a component"
                     ));
-                }
+                };
                 let (versioned, function) = (name.to_owned(), item.to_owned());
                 let interface = name.split_once('@').map_or(name, |(interface, _)| interface).to_owned();
                 linked
                     .func_new_async(item, move |store, _, arguments, results| {
-                        let (interface, versioned, function) =
-                            (interface.clone(), versioned.clone(), function.clone());
+                        let (interface, versioned, function, signature) =
+                            (interface.clone(), versioned.clone(), function.clone(), signature.clone());
                         Box::new(async move {
                             let reach = &store.data().reach;
                             let (target, _) = reach.target(&interface).map_err(wasmtime::Error::msg)?;
                             let host = std::sync::Arc::clone(&reach.host);
-                            let component = host.component(&target).map_err(wasmtime::Error::new)?;
-                            component
-                                .function(&host, &reach.caller, &versioned, &function, arguments, results)
-                                .await
-                                .map_err(wasmtime::Error::new)
+                            match (host.component(&target), host.ports.remote.as_deref()) {
+                                (Ok(component), _) => component
+                                    .function(&host, &reach.caller, &versioned, &function, arguments, results)
+                                    .await
+                                    .map_err(wasmtime::Error::new),
+                                (Err(_), Some(remote)) => {
+                                    let link = reach.link_name(&interface);
+                                    let called = (link, &*versioned, &*function);
+                                    remote::call(
+                                        remote, reach, &target, called, &signature, arguments, results,
+                                    )
+                                    .await
+                                    .map_err(wasmtime::Error::msg)
+                                }
+                                (Err(failed), None) => Err(wasmtime::Error::new(failed)),
+                            }
                         })
                     })
                     .map_err(failed)?;
@@ -121,7 +137,7 @@ fn component(
 }
 
 /// Whether a value can be told apart from whose it is.
-fn is_data(ty: &Type) -> bool {
+pub(crate) fn is_data(ty: &Type) -> bool {
     match ty {
         Type::List(list) => is_data(&list.ty()),
         Type::Record(record) => record.fields().all(|field| is_data(&field.ty)),

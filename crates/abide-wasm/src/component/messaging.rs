@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::bindings::wasmcloud::messaging::{consumer, types};
 use super::call::{Call, Grant};
 use super::link::Config;
-use super::provider::Builtin;
+use crate::provider::Builtin;
 
 const CONSUMER: &str = "wasmcloud:messaging/consumer";
 /// Most bytes of a subject.

@@ -4,6 +4,7 @@
 //! of its own, and nobody waits for it but who calls. What lies behind a capability is brought by the host through [`Ports`].
 
 mod bindings;
+mod blobstore;
 mod bus;
 mod call;
 mod components;
@@ -18,13 +19,17 @@ mod linked;
 mod local;
 mod logging;
 mod messaging;
-mod provider;
+mod objects;
+mod remote;
 mod running;
+mod wrpc;
 
+pub use crate::provider::{Builtin, Provider};
 pub use components::{Components, Options, Ports, StartFailed};
 pub use keyvalue::{Bucket, KeyValues, ValuesFailed};
 pub use link::{Config, Link};
 pub use local::Local;
 pub use messaging::{Delivery, Later, Message, Messaging, Subscription};
-pub use provider::{Builtin, Provider};
+pub use objects::{ObjectFailed, Objects};
+pub use remote::{Handler, Invocation, Remote, Served};
 pub use running::{Failed, Limits, Running, Spec};

@@ -24,6 +24,8 @@ use super::engine::{MEMORY_MAX, Machine};
 use super::gate::{Gate, Pass};
 use super::linked;
 use super::messaging::Message;
+use super::remote::{Export, Signature, exports};
+use super::wrpc;
 
 const HTTP: &str = "wasi:http/incoming-handler";
 const MESSAGES: &str = "wasmcloud:messaging/handler";
@@ -116,6 +118,14 @@ pub enum Failed {
         /// Why.
         why: String,
     },
+    /// What it was called with is not what it takes.
+    #[error("component `{component}` was called with parameters that it does not take: {why}")]
+    Parameters {
+        /// Which component.
+        component: String,
+        /// What is wrong with them.
+        why: String,
+    },
     /// What it answered is an error.
     #[error("component `{component}` answered with an error: {why}")]
     Refused {
@@ -131,6 +141,8 @@ pub(crate) struct Image {
     pub(crate) pre: InstancePre<Call>,
     http: Option<ProxyPre<Call>>,
     messages: Option<HandlersPre<Call>>,
+    /// What others may call.
+    pub(crate) exports: Arc<[Export]>,
 }
 
 impl std::fmt::Debug for Image {
@@ -156,7 +168,13 @@ impl Image {
         })?;
         let http = ProxyPre::new(pre.clone()).ok();
         let messages = HandlersPre::new(pre.clone()).ok();
-        Ok(Self { pre, http, messages })
+        let exports = exports(&machine.engine, &compiled).into();
+        Ok(Self { pre, http, messages, exports })
+    }
+
+    /// A function that others may call.
+    pub(crate) fn export(&self, interface: &str, function: &str) -> Option<&Export> {
+        self.exports.iter().find(|export| export.interface == interface && export.function == function)
     }
 }
 
@@ -294,11 +312,52 @@ impl Running {
     ) -> Result<(), Failed> {
         let until = self.until().min(caller.until);
         let _pass = self.enter(until).await?;
-        let mut store: Store<Call> = Call::store(host, &self, Caller { depth: caller.depth + 1, until })?;
+        let caller = Caller { depth: caller.depth + 1, until };
+        self.within(host, caller, (interface, name), arguments, results).await
+    }
+
+    /// Calls a function that it exports, from another host. What comes is read when there is room for the call.
+    pub(crate) async fn invoked(
+        self: Arc<Self>,
+        host: &Arc<Inner>,
+        interface: &str,
+        name: &str,
+        parameters: Vec<u8>,
+    ) -> Result<Vec<u8>, Failed> {
+        let until = self.until();
+        let export = self
+            .image
+            .export(interface, name)
+            .ok_or_else(|| self.no_export(&format!("{interface}#{name}")))?;
+        let _pass = self.enter(until).await?;
+        let Signature { parameters: takes, results: gives } = &export.signature;
+        let arguments = wrpc::decode(&parameters, takes)
+            .map_err(|why| Failed::Parameters { component: self.id.clone(), why: why.to_string() })?;
+        drop(parameters);
+        let mut results = vec![Val::Bool(false); gives.len()];
+        self.within(host, Caller { depth: 0, until }, (interface, name), &arguments, &mut results).await?;
+        wrpc::encode(&results, gives)
+            .map_err(|why| Failed::Refused { component: self.id.clone(), why: why.to_string() })
+    }
+
+    /// Calls a function that it exports; of the component itself where the interface is empty.
+    async fn within(
+        self: &Arc<Self>,
+        host: &Arc<Inner>,
+        caller: Caller,
+        (interface, name): (&str, &str),
+        arguments: &[Val],
+        results: &mut [Val],
+    ) -> Result<(), Failed> {
+        let until = caller.until;
+        let mut store: Store<Call> = Call::store(host, self, caller)?;
         let no_export = || self.no_export(&format!("{interface}#{name}"));
         let compiled = self.image.pre.component();
-        let instance = compiled.get_export_index(None, interface).ok_or_else(no_export)?;
-        let function = compiled.get_export_index(Some(&instance), name).ok_or_else(no_export)?;
+        let instance = match interface {
+            "" => None,
+            _ => Some(compiled.get_export_index(None, interface).ok_or_else(no_export)?),
+        };
+        let function = compiled.get_export_index(instance.as_ref(), name).ok_or_else(no_export)?;
         let call = async {
             let instance = self.image.pre.instantiate_async(&mut store).await?;
             let function = instance

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use abide_core::time::Span;
-use abide_host::components::{Components, Limits, Settings};
-use abide_host::lattice::{Broker, Connection, Identity, Lattice, Options, Residents, StartError, State};
-use abide_host::manifest::Application;
+use abide_host::components::{Carriers, Components};
+use abide_host::lattice::{
+    Broker, Connection, Identity, Lattice, Options, Peers, Residents, StartError, State,
+};
+use abide_host::local::Requests;
+use abide_host::manifest::{Application, Deployment};
 use clap::Args;
 
 use super::run::application::{Chosen, Given, choose};
 use super::run::{Pace, refuse};
+use super::runtime::Runtime;
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
 use crate::input::pairs;
@@ -43,43 +46,13 @@ pub(crate) struct Host {
     what: Option<PathBuf>,
     #[command(flatten)]
     pace: Pace,
+    /// Take images that the lattice asks for from files of this machine, as `file:///srv/hello.wasm`
+    #[arg(long, env = "WASMCLOUD_ALLOW_FILE_LOAD")]
+    allow_file_load: bool,
     #[command(flatten)]
     components: Runtime,
     #[command(flatten)]
     lattice: Membership,
-}
-
-/// How message-driven components run.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Components")]
-struct Runtime {
-    /// Take images from files of this machine, as `file:///srv/hello.wasm`
-    #[arg(long, env = "WASMCLOUD_ALLOW_FILE_LOAD")]
-    allow_file_load: bool,
-    /// Most instances at once, of all components
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    max_component_instances: u32,
-    /// Most bytes of memory of a call, where nothing else is said of a component
-    #[arg(long, value_name = "BYTES", env = "WASMCLOUD_MAX_LINEAR_MEMORY", default_value_t = Limits::default().memory)]
-    max_linear_memory: u64,
-    /// Most time of a call, in milliseconds, where nothing else is said of a component
-    #[arg(long, value_name = "MS", env = "WASMCLOUD_MAX_EXECUTION_TIME_MS", default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1..=604_800_000))]
-    max_execution_time_ms: u64,
-}
-
-impl Runtime {
-    fn settings(&self, folder: &std::path::Path) -> Settings {
-        Settings {
-            folder: folder.to_owned(),
-            cache: folders::cache_home().map(|cache| cache.join("components")),
-            instances: self.max_component_instances,
-            limits: Limits {
-                memory: self.max_linear_memory,
-                time: Duration::from_millis(self.max_execution_time_ms),
-            },
-            allow_files: self.allow_file_load,
-        }
-    }
 }
 
 /// Where and as what the host joins.
@@ -165,9 +138,11 @@ impl Host {
             None => folders::data_home()?.join(&*application.name),
         };
         let stop = Arc::new(AtomicBool::new(false));
-        let settings = self.components.settings(&folder);
-        let lattice = self.lattice.join(context, &application, &settings, &stop)?;
-        let answer = self.pace.run(context, &application, compiler, &folder, &stop);
+        let requests = Requests::default();
+        let open =
+            |carriers| self.components.open(&application, &folder, self.allow_file_load, carriers, &requests);
+        let lattice = self.lattice.join(context, &application, &folder, &stop, open)?;
+        let answer = self.pace.run(context, &application, compiler, &folder, (&stop, &requests));
         // It leaves while what it leaves is still told.
         drop(lattice);
         answer
@@ -184,6 +159,7 @@ fn alone(folder: &std::path::Path, tick: Option<Span>) -> Application {
         objects: Vec::new(),
         sources: Vec::new(),
         targets: Vec::new(),
+        deployment: Deployment::default(),
     }
 }
 
@@ -192,8 +168,9 @@ impl Membership {
         self,
         context: &Context,
         application: &Application,
-        settings: &Settings,
+        folder: &std::path::Path,
         stop: &Arc<AtomicBool>,
+        open: impl FnOnce(Carriers) -> Result<Components, CommandError>,
     ) -> Result<Lattice, CommandError> {
         let keys = context.keys()?;
         let id = keys.identity();
@@ -251,10 +228,12 @@ impl Membership {
         };
         let wrong = |error: StartError| CommandError::usage(error.to_string());
         let connection = Connection::new(&options).map_err(wrong)?;
-        let broker = Box::new(Broker(connection.messages()));
-        let components = Components::open(settings, broker, |line| remark(format_args!("{line}")))?;
+        let components = open(Carriers {
+            messaging: Box::new(Broker(connection.messages())),
+            remote: Some(Box::new(Peers(connection.invocations(&self.lattice)))),
+        })?;
         let guests = Arc::new(Residents {
-            folder: settings.folder.clone(),
+            folder: folder.to_owned(),
             stop: Arc::clone(stop),
             components: Arc::new(components),
         });

@@ -19,6 +19,7 @@ mod operate;
 mod replay;
 mod report;
 mod run;
+mod runtime;
 mod schema;
 mod show;
 mod test;

@@ -115,6 +115,7 @@ fn run(folder: &Path, application: &Application, until: &mut dyn FnMut(&Progress
         ticks_max: None,
         compiler: std::sync::Arc::default(),
         dev: false,
+        requests: abide_host::local::Requests::default(),
     };
     run.run().unwrap()
 }

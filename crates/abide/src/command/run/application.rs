@@ -8,7 +8,8 @@ use abide_core::schema::Schema;
 use abide_core::time::Span;
 use abide_host::behaviour::Compiler;
 use abide_host::manifest::{
-    ACTING_HELP, Application, OBJECT_ID_BYTES_MAX, ObjectComponent, ObjectSpec, Report, TICK_DEFAULT, acting,
+    ACTING_HELP, Application, Deployment, OBJECT_ID_BYTES_MAX, ObjectComponent, ObjectSpec, Report,
+    TICK_DEFAULT, acting,
 };
 use abide_host::source::Input;
 
@@ -104,6 +105,7 @@ fn of_schema(written: &Written, ids: &[String]) -> Result<Chosen, CommandError> 
         objects: vec![component],
         sources: Vec::new(),
         targets: Vec::new(),
+        deployment: Deployment::default(),
     };
     Ok(Chosen { application: Some(application), reports })
 }

@@ -11,6 +11,8 @@ use std::sync::atomic::AtomicBool;
 
 use abide_core::time::Span;
 use abide_host::behaviour::Compiler;
+use abide_host::components::{Carriers, Components};
+use abide_host::local::Requests;
 use abide_host::manifest::{Application, Report};
 use abide_host::run::Ran;
 use abide_host::view::View;
@@ -19,6 +21,7 @@ use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use super::runtime::Runtime;
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
 use crate::output::remark;
@@ -57,6 +60,8 @@ pub(crate) struct Run {
     objects: Vec<String>,
     #[command(flatten)]
     pace: Pace,
+    #[command(flatten)]
+    components: Runtime,
 }
 
 /// How an application is run.
@@ -90,21 +95,42 @@ impl Run {
             Some(folder) => folder,
             None => folders::data_home()?.join(&*application.name),
         };
-        self.pace.run(context, &application, compiler, &folder, &Arc::default())
+        let requests = Requests::default();
+        let components = self.deploy(&application, &folder, &requests)?;
+        let answer = self.pace.run(context, &application, compiler, &folder, (&Arc::default(), &requests));
+        drop(components);
+        answer
+    }
+
+    /// Runs what messages drive, on this host alone. In a replay nobody sends any.
+    fn deploy(
+        &self,
+        application: &Application,
+        folder: &Path,
+        requests: &Requests,
+    ) -> Result<Option<Components>, CommandError> {
+        if application.deployment.is_empty() {
+            return Ok(None);
+        }
+        if application.is_replay() {
+            remark("its sources are replayed: the components that messages drive do not run");
+            return Ok(None);
+        }
+        self.components.open(application, folder, false, Carriers::local(), requests).map(Some)
     }
 }
 
 impl Pace {
-    /// Runs an application until its end, or until `stop` is set, and tells in the end what came of it.
+    /// Runs an application until its end, or until the first of `control` is set, and tells in the end what came of it.
     pub(super) fn run(
         self,
         context: &mut Context,
         application: &Application,
         compiler: Arc<Compiler>,
         folder: &Path,
-        stop: &Arc<AtomicBool>,
+        control: (&Arc<AtomicBool>, &Requests),
     ) -> Result<Answer, CommandError> {
-        let (ran, readings) = self.drive(context, application, compiler, folder, stop)?;
+        let (ran, readings) = self.drive(context, application, compiler, folder, control)?;
         let view = View::open(folder)?;
         let summary = Summary::of(&view, &ran)?;
         if context.out.json() {
@@ -127,8 +153,9 @@ impl Pace {
         application: &Application,
         compiler: Arc<Compiler>,
         folder: &Path,
-        stop: &Arc<AtomicBool>,
+        control: (&Arc<AtomicBool>, &Requests),
     ) -> Result<(Ran, Option<usize>), CommandError> {
+        let (stop, requests) = control;
         let keys = context.keys()?;
         for signal in [SIGINT, SIGTERM] {
             // The first sets the flag; one that comes after it ends the process as the signal alone would have done.
@@ -147,6 +174,7 @@ impl Pace {
             ticks_max: self.ticks,
             compiler,
             dev: self.dev,
+            requests: requests.clone(),
         }
         .run();
         let readings = teller.finish();

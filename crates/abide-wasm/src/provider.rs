@@ -14,33 +14,55 @@ pub enum Builtin {
     KeyValue,
     /// Carries messages.
     Messaging,
+    /// Keeps objects in containers, as files in a folder.
+    Blobstore,
 }
 
-/// The names of builtin providers, with those that wasmCloud gives the same; also the last part of an image of wasmCloud's.
+/// The names of builtin providers; some are those of wasmCloud's.
 const NAMES: &[(&str, Builtin)] = &[
     ("http-server", Builtin::HttpServer),
     ("http-client", Builtin::HttpClient),
     ("keyvalue", Builtin::KeyValue),
-    ("keyvalue-nats", Builtin::KeyValue),
     ("messaging", Builtin::Messaging),
     ("messaging-nats", Builtin::Messaging),
+    ("blobstore", Builtin::Blobstore),
+    ("blobstore-fs", Builtin::Blobstore),
 ];
+/// Providers of wasmCloud's that are programs, and that a builtin one stands for: their images, without a version.
+const STOOD_FOR: &[(&str, Builtin)] = &[
+    ("ghcr.io/wasmcloud/http-server", Builtin::HttpServer),
+    ("ghcr.io/wasmcloud/http-client", Builtin::HttpClient),
+    ("ghcr.io/wasmcloud/keyvalue-nats", Builtin::KeyValue),
+    ("ghcr.io/wasmcloud/keyvalue-redis", Builtin::KeyValue),
+    ("ghcr.io/wasmcloud/messaging-nats", Builtin::Messaging),
+    ("ghcr.io/wasmcloud/blobstore-fs", Builtin::Blobstore),
+];
+const SCHEMES: [&str; 2] = ["abide+builtin://", "wasmcloud+builtin://"];
 
 impl Builtin {
-    /// From `abide+builtin://NAME` and `wasmcloud+builtin://NAME`.
+    /// From `abide+builtin://NAME` and `wasmcloud+builtin://NAME`, and from the images of wasmCloud's providers that it stands for.
     ///
     /// # Errors
     /// When there is none, with those that there are.
     pub fn from_ref(reference: &str) -> Result<Self, String> {
-        let scheme = ["abide+builtin://", "wasmcloud+builtin://"];
-        let name = scheme.iter().find_map(|scheme| reference.strip_prefix(scheme)).ok_or_else(|| {
-            format!(
-                "`{reference}` is a program, and this host runs builtin providers alone: {}",
-                Self::names("abide+builtin://")
-            )
-        })?;
+        let Some(name) = SCHEMES.iter().find_map(|scheme| reference.strip_prefix(scheme)) else {
+            let stood_for = Self::stands_for(reference);
+            return stood_for.ok_or_else(|| {
+                let names = Self::names("abide+builtin://");
+                format!("`{reference}` is a program, and this host has builtin providers alone: {names}")
+            });
+        };
         let found = NAMES.iter().find(|(known, _)| *known == name).map(|(_, builtin)| *builtin);
         found.ok_or_else(|| format!("there is no builtin provider `{name}`: there are {}", Self::names("")))
+    }
+
+    /// The one that stands for a provider of wasmCloud's, whatever its version.
+    #[must_use]
+    pub fn stands_for(image: &str) -> Option<Self> {
+        let found = STOOD_FOR.iter().find(|(known, _)| {
+            image.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
+        });
+        found.map(|(_, builtin)| *builtin)
     }
 
     fn names(prefix: &str) -> String {
@@ -48,6 +70,7 @@ impl Builtin {
     }
 
     /// Whether components are its targets, and it calls them.
+    #[cfg(feature = "components")]
     pub(crate) fn calls(self) -> bool {
         matches!(self, Self::HttpServer | Self::Messaging)
     }
@@ -60,6 +83,7 @@ impl fmt::Display for Builtin {
             Self::HttpClient => "http-client",
             Self::KeyValue => "keyvalue",
             Self::Messaging => "messaging",
+            Self::Blobstore => "blobstore",
         })
     }
 }
