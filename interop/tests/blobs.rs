@@ -112,7 +112,7 @@ impl Keeper {
 
     /// Where a provider keeps its containers that names no folder.
     fn own_folder(&self) -> PathBuf {
-        self.lattice.path("orchard-data").join("blobs/files")
+        self.lattice.path("orchard-data").join("blobstore/files")
     }
 }
 
@@ -255,9 +255,10 @@ async fn a_value_is_written_whole_or_not_at_all() {
     let folder = keeper.own_folder();
     let values: Vec<Vec<u8>> = (b'a'..=b'd').map(|letter| vec![letter; 3_000_000]).collect();
     keeper.ok("PUT", "c/o", &values[0]);
+    let url = &keeper.url;
     thread::scope(|scope| {
         for value in &values {
-            scope.spawn(|| (0..4).for_each(|_| drop(keeper.ok("PUT", "c/o", value))));
+            scope.spawn(|| (0..4).for_each(|_| assert_eq!(ask(url, "PUT", "c/o", value).unwrap().0, 200)));
         }
         for _ in 0..8 {
             let (status, read) = keeper.ask("GET", "c/o", b"").unwrap();
@@ -314,4 +315,10 @@ async fn what_is_large_is_streamed_and_what_is_too_large_is_refused() {
     keeper.refused("PUT", "c/endless?endless", b"", "an object has at most 1024 MiB");
     assert_eq!(keeper.ok("GET", "c", b""), "large\nsmall\n");
     no_drafts(&keeper.own_folder());
+    // More than a gigabyte went through the host, which held little of it at once.
+    let status =
+        fs::read_to_string(format!("/proc/{}/status", keeper.host.as_ref().unwrap().child.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 256 << 10, "{peak} KiB");
 }

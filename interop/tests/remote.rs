@@ -365,10 +365,11 @@ async fn garbage_does_no_harm() {
 async fn clients_of_wrpc_call_and_are_called() {
     let mut hosts = Hosts::new(&["first"]).await;
     hosts.start("first", "greeter", None).await;
-    let nats = Arc::new(hosts.lattice.nats().await);
+    let address = format!("127.0.0.1:{}", hosts.lattice.port);
+    let nats = Arc::new(async_nats_of_wrpc::connect(address).await.unwrap());
 
     let client = wrpc_transport_nats::Client::new(Arc::clone(&nats), "default.greeter", None).await.unwrap();
-    let mut headers = async_nats::HeaderMap::new();
+    let mut headers = async_nats_of_wrpc::HeaderMap::new();
     headers.insert("source-id", "outsider");
     let greet = async |name: String| {
         let parameters = ((name, vec!["x".to_owned(), "y".to_owned()]), None::<u8>);
@@ -382,7 +383,7 @@ async fn clients_of_wrpc_call_and_are_called() {
     assert_eq!(greet(String::new()).await, Err("nobody is there".to_owned()));
     let long = "x".repeat(3 << 20);
     assert_eq!(greet(long.clone()).await, Ok(format!("hello {long} [x,y]")));
-    for n in 0..100 {
+    for n in 0..2_000 {
         assert_eq!(greet(format!("{n}")).await, Ok(format!("hello {n} [x,y]")));
     }
 

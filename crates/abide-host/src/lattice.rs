@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use abide_lattice::{
-    Action, Component, Function, Guests, Invocations, KIND, Learned, Messages, OBJECT, Performed,
-    Provider as Listed, Received, Scale, StartProvider, Update,
+    Action, Claimed, Component, Function, Guests, Invocations, KIND, Learned, Messages, OBJECT, Performed,
+    Provider as Listed, Received, RegistryCredential, Scale, StartProvider, Update,
 };
 use abide_wasm::component::{Delivery, Invocation, Later, Message, Remote, Served, Subscription};
 use serde_json::Value as Json;
 
-use crate::components::{Builtin, Components, Config, Link, Messaging, Provider, Running, Spec};
+use crate::components::claims::Claims;
+use crate::components::{Builtin, Components, Config, Credential, Link, Messaging, Provider, Running, Spec};
 use crate::local;
 
 pub use abide_lattice::{Connection, Identity, Lattice, Options, StartError, State};
@@ -39,7 +40,7 @@ impl Guests for Residents {
     }
 
     fn components(&self) -> Vec<Component> {
-        self.components.engine().list().iter().map(|running| component(running)).collect()
+        self.components.engine().list().iter().map(|running| self.component(running)).collect()
     }
 
     fn providers(&self) -> Vec<Listed> {
@@ -51,6 +52,14 @@ impl Guests for Residents {
             Action::Scale(scale) => self.scale(scale),
             Action::Update(update) => self.update(update),
             Action::StartProvider(start) => self.start_provider(start),
+            Action::Credentials(all) => {
+                let all = all.iter().map(|(registry, one)| {
+                    let RegistryCredential { username, password, token } = one.clone();
+                    (registry.clone(), Credential { username, password, token })
+                });
+                self.components.set_credentials(all.collect());
+                Ok(Performed::Nothing)
+            }
             Action::StopProvider(stop) => {
                 Ok(match self.components.engine().stop_provider(&stop.provider_id) {
                     Some(stopped) => Performed::Stopped(provider(&stopped)),
@@ -79,7 +88,7 @@ impl Residents {
         let engine = self.components.engine();
         if scale.count == 0 {
             let stopped = match engine.stop(&scale.component_id) {
-                Some(running) => component(&running),
+                Some(running) => self.component(&running),
                 None => component_of(scale),
             };
             return Ok(Performed::Components(vec![Component { max_instances: 0, ..stopped }]));
@@ -117,11 +126,12 @@ impl Residents {
         };
         let annotations = update.annotations.clone().unwrap_or_else(|| before.annotations.clone());
         let reference = update.new_component_ref.clone();
+        let before_told = self.component(&before);
         self.components
             .start(Spec { reference, annotations, ..Spec::clone(&before) })
             .map_err(|refused| refused.to_string())?;
         let mut told = self.now(&update.component_id);
-        told.push(Component { max_instances: 0, ..component(&before) });
+        told.push(Component { max_instances: 0, ..before_told });
         Ok(Performed::Components(told))
     }
 
@@ -130,8 +140,12 @@ impl Residents {
         self.objects().is_some_and(|objects| objects.iter().any(|object| object.id == id))
     }
 
+    fn component(&self, running: &Running) -> Component {
+        component(running, self.components.claims(&running.id).as_ref())
+    }
+
     fn now(&self, id: &str) -> Vec<Component> {
-        self.components.engine().get(id).iter().map(|running| component(running)).collect()
+        self.components.engine().get(id).iter().map(|running| self.component(running)).collect()
     }
 
     fn start_provider(&self, start: &StartProvider) -> Result<Performed, String> {
@@ -163,10 +177,11 @@ fn object(object: &Json) -> Option<Component> {
         revision: 0,
         max_instances: 1,
         limits: None,
+        claims: None,
     })
 }
 
-fn component(running: &Running) -> Component {
+fn component(running: &Running, claims: Option<&Claims>) -> Component {
     let limits = [
         ("max_memory_limit", running.limits.memory.to_string()),
         ("max_execution_time", running.limits.time.as_secs().to_string()),
@@ -174,11 +189,16 @@ fn component(running: &Running) -> Component {
     Component {
         id: running.id.clone(),
         image_ref: running.reference.clone(),
-        name: None,
+        name: claims.and_then(|claims| claims.name.clone()),
         annotations: Some(running.annotations.clone()),
-        revision: 0,
+        revision: claims.map_or(0, |claims| claims.revision),
         max_instances: running.max_instances,
         limits: Some(limits.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        claims: claims.map(|claims| Claimed {
+            public_key: claims.subject.clone(),
+            told: claims.to_event(),
+            kept: claims.to_bucket(),
+        }),
     }
 }
 
@@ -191,6 +211,7 @@ fn component_of(scale: &Scale) -> Component {
         revision: 0,
         max_instances: 0,
         limits: None,
+        claims: None,
     }
 }
 

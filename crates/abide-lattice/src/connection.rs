@@ -445,6 +445,11 @@ impl Member {
                 _ => drop(self.running.insert(component.id.clone(), component.clone())),
             }
         }
+        let claims: Vec<Write> = components.iter().filter_map(|one| self.control.unclaimed(one)).collect();
+        for write in claims {
+            // Without JetStream nobody keeps them, and the component runs all the same.
+            let _ = self.write(&write).await;
+        }
         for event in self.control.performed(action, &outcome) {
             self.tell(&event).await;
         }

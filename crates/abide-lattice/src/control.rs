@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 
 use crate::event::Event;
 use crate::message::{
-    Auction, Component, DeleteLink, Link, Provider, Scale, Specification, StartProvider, StopHost,
-    StopProvider, Update,
+    Auction, Component, DeleteLink, Link, Provider, RegistryCredential, Scale, Specification, StartProvider,
+    StopHost, StopProvider, Update,
 };
 use crate::subject::Subject;
 
@@ -82,6 +82,8 @@ pub enum Action {
     StartProvider(StartProvider),
     /// A provider is to stop.
     StopProvider(StopProvider),
+    /// Who the host is to registries from now on.
+    Credentials(BTreeMap<String, RegistryCredential>),
 }
 
 impl Action {
@@ -93,6 +95,7 @@ impl Action {
             Self::Update(update) => &update.component_id,
             Self::StartProvider(start) => &start.provider_id,
             Self::StopProvider(stop) => &stop.provider_id,
+            Self::Credentials(_) => "",
         }
     }
 }
@@ -216,7 +219,7 @@ impl Control {
                 Some(Learned::Links(id.to_owned(), links))
             }
             (Bucket::Data, Some(("CLAIMS", key))) => {
-                match value.and_then(read) {
+                match value.and_then(read).as_ref().map(texts) {
                     Some(found) => drop(self.claims.insert(key.to_owned(), found)),
                     None => drop(self.claims.remove(key)),
                 }
@@ -256,16 +259,32 @@ impl Control {
         Event::new("host_heartbeat", self.inventory(inventory))
     }
 
+    /// What the lattice is to keep of a component's claims, where it does not yet.
+    #[must_use]
+    pub fn unclaimed(&self, component: &Component) -> Option<Write> {
+        let claimed = component.claims.as_ref()?;
+        (self.claims.get(&claimed.public_key) != Some(&claimed.kept)).then(|| Write {
+            bucket: Bucket::Data,
+            key: format!("CLAIMS_{}", claimed.public_key),
+            value: Some(json!(claimed.kept)),
+            replaces: None,
+        })
+    }
+
     /// The event of an object or a component that runs, or with 0 instances, does so no more.
     #[must_use]
     pub fn scaled(&self, component: &Component) -> Event {
-        let data = json!({
+        let mut data = json!({
             "annotations": component.annotations.clone().unwrap_or_default(),
             "host_id": self.identity.id,
             "image_ref": component.image_ref,
             "max_instances": component.max_instances,
             "component_id": component.id,
         });
+        if let (Some(claimed), Json::Object(data)) = (&component.claims, &mut data) {
+            data.insert("public_key".to_owned(), claimed.public_key.as_str().into());
+            data.insert("claims".to_owned(), claimed.told.clone());
+        }
         Event::new("component_scaled", data)
     }
 
@@ -318,7 +337,7 @@ impl Control {
                     });
                     vec![Event::new("provider_start_failed", data)]
                 }
-                Action::StopProvider(_) => Vec::new(),
+                Action::StopProvider(_) | Action::Credentials(_) => Vec::new(),
             },
         }
     }
@@ -377,8 +396,11 @@ impl Control {
                 Some(config) => ok(&json!(config)),
                 None => done("Configuration not found"),
             }),
-            Subject::Registries => match read::<BTreeMap<String, Json>>(payload) {
-                Some(_) => answered(done("")),
+            Subject::Registries => match read(payload) {
+                Some(all) => Handled {
+                    action: Some(Action::Credentials(all)),
+                    ..answered(done("successfully put registries"))
+                },
                 None => answered(failed("the credentials are no map of registries")),
             },
             Subject::Unsupported => answered(failed("unsupported subject")),
@@ -711,6 +733,19 @@ fn done(message: &str) -> Json {
 
 fn failed(message: &str) -> Json {
     json!({ "success": false, "message": message })
+}
+
+/// Claims as texts; hosts of wasmCloud keep their tags as a list.
+fn texts(claims: &BTreeMap<String, Json>) -> BTreeMap<String, String> {
+    let text = |value: &Json| match value {
+        Json::String(text) => text.clone(),
+        Json::Array(items) => {
+            items.iter().map(|item| item.as_str().unwrap_or_default()).collect::<Vec<_>>().join(",")
+        }
+        Json::Null => String::new(),
+        other => other.to_string(),
+    };
+    claims.iter().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
 /// What is asked or kept is a map, always: a list would be taken for its values in order.

@@ -25,6 +25,9 @@ pub use connection::{Connection, Guests, Lattice, Options, StartError, State};
 pub use control::{Action, Bucket, Control, Entry, Handled, Identity, Inventory, Learned, Performed, Write};
 pub use event::Event;
 pub use invocation::{Answer, Function, Invocation, Invocations, IsWhole, Served};
-pub use message::{Component, KIND, Link, OBJECT, Provider, Scale, StartProvider, StopProvider, Update};
+pub use message::{
+    Claimed, Component, KIND, Link, OBJECT, Provider, RegistryCredential, Scale, StartProvider, StopProvider,
+    Update,
+};
 pub use messages::{Held, Messages, Received};
 pub use subject::Subject;

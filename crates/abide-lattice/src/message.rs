@@ -135,6 +135,41 @@ pub struct Component {
     /// What a call may take, where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<BTreeMap<String, String>>,
+    /// What was signed of its image, where it was signed.
+    #[serde(skip)]
+    pub claims: Option<Claimed>,
+}
+
+/// What was signed of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The component's public key: `M…`.
+    pub public_key: String,
+    /// As events tell it.
+    pub told: serde_json::Value,
+    /// As the bucket holds it.
+    pub kept: BTreeMap<String, String>,
+}
+
+/// Who a host is to a registry.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct RegistryCredential {
+    /// The name.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Its password.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// A token in their place.
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for RegistryCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Secrets are never shown.
+        f.debug_struct("RegistryCredential").field("username", &self.username).finish_non_exhaustive()
+    }
 }
 
 impl Component {

@@ -3,7 +3,7 @@
 //! Blocking: a runtime on the calling thread drives the client. What its failures mean is told by [`failure`](crate::failure), and
 //! what is kept of the answers is for others.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use oci_client::client::{ClientConfig, ClientProtocol};
@@ -11,7 +11,6 @@ use oci_client::errors::DigestError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, RegistryOperation};
 use tokio::runtime::Runtime;
-use tokio::time::{Instant, timeout_at};
 
 use crate::credential::{Credential, Identity};
 use crate::digest::Digest;
@@ -73,7 +72,8 @@ impl<'a> Session<'a> {
         timeout: Duration,
         answer: impl Future<Output = Result<T, FetchError>>,
     ) -> Result<T, FetchError> {
-        let answer = self.runtime.block_on(async { timeout_at(self.began + timeout, answer).await });
+        let left = timeout.saturating_sub(self.began.elapsed());
+        let answer = self.runtime.block_on(async { tokio::time::timeout(left, answer).await });
         answer.unwrap_or_else(|_| Err(self.asking.no_answer(format!("it was not done within {timeout:?}"))))
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use abide_core::time::Span;
-use abide_host::local::{SOCKET, Server};
+use abide_host::local::{Requests, SOCKET, Server};
 use abide_store::MemoryDisk;
 use tempfile::TempDir;
 
@@ -23,7 +23,7 @@ fn socket() -> Option<&'static Mutex<Socket>> {
     static SOCKET: OnceLock<Option<Mutex<Socket>>> = OnceLock::new();
     let make = || {
         let folder = tempfile::tempdir().ok()?;
-        Some(Mutex::new((Server::listen(folder.path()).ok()?, folder)))
+        Some(Mutex::new((Server::listen(folder.path(), &Requests::default()).ok()?, folder)))
     };
     SOCKET.get_or_init(make).as_ref()
 }

@@ -25,7 +25,11 @@ impl greeter::Guest for Greeter {
     }
 
     fn again(depth: u32) -> u32 {
-        if depth == 0 { 0 } else { other::again(depth - 1) + 1 }
+        if depth == 0 {
+            0
+        } else {
+            other::again(depth - 1) + 1
+        }
     }
 }
 

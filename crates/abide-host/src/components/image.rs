@@ -1,7 +1,12 @@
-//! Where the images of components come from.
+//! Where the images of components come from, and whose they have to be.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use abide_oci::Registries;
+use jiff::Timestamp;
+
+use super::claims::{self, Claims, Issuers};
 
 /// Most bytes of an image.
 const IMAGE_MAX: u64 = 256 << 20;
@@ -10,14 +15,22 @@ const IMAGE_MAX: u64 = 256 << 20;
 #[derive(Debug)]
 pub(super) struct Images {
     pub(super) allow_files: bool,
+    pub(super) issuers: Issuers,
+    pub(super) registries: Registries,
+}
+
+/// An image, and what was signed of it.
+pub(super) struct Image {
+    pub(super) wasm: Vec<u8>,
+    pub(super) claims: Option<Claims>,
 }
 
 impl Images {
-    /// The bytes of an image that the lattice asks for.
+    /// An image that the lattice asks for.
     ///
     /// # Errors
-    /// When they are not to be had, with what to do.
-    pub(super) fn fetch(&self, reference: &str) -> Result<Vec<u8>, String> {
+    /// When it is not to be had, or is not by whom it has to be; with what to do.
+    pub(super) fn fetch(&self, reference: &str) -> Result<Image, String> {
         if reference.starts_with("file://") && !self.allow_files {
             return Err(format!(
                 "this host takes no images from its own files, such as `{reference}`: start it with `--allow-file-load`"
@@ -26,18 +39,18 @@ impl Images {
         self.fetch_trusted(reference)
     }
 
-    /// The bytes of an image that whoever started the host asks for.
+    /// An image that whoever started the host asks for.
     ///
     /// # Errors
-    /// When they are not to be had, with what to do.
-    #[expect(clippy::unused_self, reason = "registries will be kept here")]
-    pub(super) fn fetch_trusted(&self, reference: &str) -> Result<Vec<u8>, String> {
-        let Some(path) = reference.strip_prefix("file://") else {
-            return Err(format!(
-                "`{reference}` is no file, and images from registries are not to be had yet"
-            ));
+    /// When it is not to be had, or is not by whom it has to be; with what to do.
+    pub(super) fn fetch_trusted(&self, reference: &str) -> Result<Image, String> {
+        let wasm = match reference.strip_prefix("file://") {
+            Some(path) => file(&PathBuf::from(path))?,
+            None => self.registries.fetch(reference).map_err(|error| error.to_string())?,
         };
-        file(Path::new(path))
+        let claims = claims::read(&wasm, Timestamp::now()).map_err(|error| error.to_string())?;
+        self.issuers.admit(claims.as_ref()).map_err(|error| error.to_string())?;
+        Ok(Image { wasm, claims })
     }
 }
 

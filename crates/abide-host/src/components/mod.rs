@@ -8,17 +8,21 @@ mod values;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use abide_oci::Registries;
 use abide_wasm::component as engine;
 
+pub use abide_oci::{Credential, Options as RegistryOptions};
 pub use engine::{
     Builtin, Config, Limits, Link, Local, Messaging, Provider, Remote, Running, Spec, StartFailed,
 };
 
 use crate::local::Requests;
 use crate::manifest::{Application, Deployment};
-use image::Images;
+use claims::{Claims, Issuers};
+use image::{Image, Images};
 use values::Values;
 
 /// How components run on a host.
@@ -34,6 +38,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Whether images may be files of this machine.
     pub allow_files: bool,
+    /// Who must have signed the images; anyone where it is empty.
+    pub issuers: Issuers,
+    /// How images are fetched from registries.
+    pub registries: RegistryOptions,
     /// What components ask of the objects of the run.
     pub requests: Requests,
 }
@@ -60,6 +68,8 @@ pub struct Components {
     engine: engine::Components,
     images: Images,
     limits: Limits,
+    /// Of components that were signed, by their ids.
+    claims: Mutex<BTreeMap<String, Claims>>,
 }
 
 /// Why a component does not run, or a provider.
@@ -80,7 +90,8 @@ impl Components {
         let options = engine::Options {
             cache: settings.cache.clone(),
             instances: settings.instances,
-            blobs: settings.folder.join("blobs"),
+            // `blobs` is the lineage's own.
+            blobs: settings.folder.join("blobstore"),
         };
         let ports = engine::Ports {
             keyvalue: Box::new(Values::new(settings.folder.join("components.redb"))),
@@ -91,7 +102,12 @@ impl Components {
         };
         Ok(Self {
             engine: engine::Components::new(&options, ports)?,
-            images: Images { allow_files: settings.allow_files },
+            images: Images {
+                allow_files: settings.allow_files,
+                issuers: settings.issuers.clone(),
+                registries: Registries::new(settings.registries.clone()).map_err(io::Error::other)?,
+            },
+            claims: Mutex::default(),
             limits: settings.limits,
         })
     }
@@ -120,7 +136,7 @@ impl Components {
         let mut refused = Vec::new();
         // One after the other: the engine compiles one with all threads.
         for component in components.iter().filter(|component| component.instances > 0) {
-            let started = self.images.fetch_trusted(&component.image).and_then(|wasm| {
+            let started = self.images.fetch_trusted(&component.image).and_then(|image| {
                 let spec = Spec {
                     id: component.name.to_string(),
                     reference: component.image.clone(),
@@ -129,7 +145,7 @@ impl Components {
                     config: owned(&component.config),
                     annotations: BTreeMap::new(),
                 };
-                self.engine.put(spec, &wasm).map_err(|error| error.to_string())
+                self.put(spec, image)
             });
             refused
                 .extend(started.err().map(|why| Refused(format!("component `{}`: {why}", component.name))));
@@ -152,8 +168,30 @@ impl Components {
     /// # Errors
     /// When its image is not to be had or cannot run here.
     pub fn start(&self, spec: Spec) -> Result<(), Refused> {
-        let wasm = self.images.fetch(&spec.reference).map_err(Refused)?;
-        self.engine.put(spec, &wasm).map_err(|error| Refused(error.to_string()))
+        let image = self.images.fetch(&spec.reference).map_err(Refused)?;
+        self.put(spec, image).map_err(Refused)
+    }
+
+    fn put(&self, spec: Spec, image: Image) -> Result<(), String> {
+        let id = spec.id.clone();
+        self.engine.put(spec, &image.wasm).map_err(|error| error.to_string())?;
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        match image.claims {
+            Some(signed) => drop(claims.insert(id, signed)),
+            None => drop(claims.remove(&id)),
+        }
+        Ok(())
+    }
+
+    /// What was signed of the image of a component, where it was signed.
+    #[must_use]
+    pub fn claims(&self, id: &str) -> Option<Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// Takes up who the host is to registries.
+    pub fn set_credentials(&self, credentials: BTreeMap<String, Credential>) {
+        self.images.registries.set_credentials(credentials);
     }
 
     /// Changes how a component runs, and not its image.

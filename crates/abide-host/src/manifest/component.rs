@@ -487,7 +487,7 @@ fn read_scaler(of_trait: &mut Reader<'_>, traits: &mut Traits) {
     match instances.map(u32::try_from) {
         Some(Ok(instances)) => traits.instances = Some(instances),
         Some(Err(_)) => {
-            out.error(place, "`instances` is out of bounds", "write a number from 0 to 4294967295")
+            out.error(place, "`instances` is out of bounds", "write a number from 0 to 4294967295");
         }
         None => {}
     }

@@ -1,7 +1,5 @@
 //! What comes to the end of a call, without a broker.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use super::*;
 
 fn message(subject: &str, payload: &[u8]) -> Message {

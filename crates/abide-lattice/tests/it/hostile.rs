@@ -227,6 +227,7 @@ fn perform(inventory: &mut Inventory, action: &Action) -> Performed {
             let at = providers.iter().position(|one| one.id == stop.provider_id).unwrap();
             Performed::Stopped(providers.remove(at))
         }
+        Action::Credentials(_) => Performed::Nothing,
     }
 }
 
@@ -241,6 +242,7 @@ fn check_action(action: &Action, inventory: &Inventory) -> Result<(), TestCaseEr
         }
         Action::StartProvider(_) => is_key(action.id()) && !provides,
         Action::StopProvider(_) => provides,
+        Action::Credentials(_) => true,
     };
     prop_assert!(allowed, "{action:?}");
     Ok(())

@@ -252,3 +252,15 @@ fn a_link_replaces_a_value_that_nobody_can_read() {
     let handled = host.only_ask("link.put", link.to_string());
     assert_eq!(handled.write.unwrap().replaces, Some(9));
 }
+
+#[test]
+fn claims_of_other_hosts_are_known_however_they_keep_their_tags() {
+    let mut host = Host::new();
+    let kept = json!({ "issuer": "AX", "name": "hello", "revision": 3, "subject": "MX", "tags": ["a", "b"], "version": null });
+    host.learn(Bucket::Data, "CLAIMS_MX", &kept);
+    let (_, claims) = host.yes("claims.get", b"");
+    assert_eq!(
+        claims,
+        json!([{ "issuer": "AX", "name": "hello", "revision": "3", "subject": "MX", "tags": "a,b", "version": "" }])
+    );
+}

@@ -108,6 +108,7 @@ pub(crate) fn lamp(id: &str) -> Component {
         revision: 0,
         max_instances: 1,
         limits: None,
+        claims: None,
     }
 }
 
@@ -120,6 +121,7 @@ pub(crate) fn web() -> Component {
         annotations: Some(texts([("wasmcloud.dev/managed-by", "wadm")])),
         revision: 0,
         max_instances: 10,
+        claims: None,
         limits: Some(texts([("max_memory_limit", "1048576")])),
     }
 }

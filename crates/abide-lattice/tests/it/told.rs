@@ -129,7 +129,7 @@ fn how_components_run_is_told_in_the_order_given() {
     assert_eq!(told(&control, &scale(), Ok(runs)), [scaled("file:///web.wasm", 10, managed())]);
 
     // It is the same whether it was stopped or was not there.
-    let gone = Component { max_instances: 0, annotations: None, limits: None, ..web() };
+    let gone = Component { max_instances: 0, annotations: None, limits: None, claims: None, ..web() };
     let stopped = Performed::Components(vec![gone.clone()]);
     assert_eq!(told(&control, &scale(), Ok(stopped)), [scaled("file:///web.wasm", 0, json!({}))]);
 

@@ -68,6 +68,7 @@ fn what_is_damaged_is_fetched_anew() {
         ("another layer", &|bench| edit(bench, &layer, &other)),
         ("another manifest", &|bench| edit(bench, &manifest, &other)),
         ("another reference", &|bench| edit(bench, ":1.0.0", ":1.0.1")),
+        ("another format", &|bench| edit(bench, "reference 1\n", "reference 10\n")),
     ];
     for (what, damage) in damages {
         let bench = Bench::with_image(b"the first image");
@@ -115,6 +116,19 @@ fn what_a_process_left_that_died_is_removed_in_time() {
 }
 
 #[test]
+fn what_another_process_is_writing_is_not_in_the_way() {
+    let bench = Bench::with_image(b"first");
+    let host = bench.host();
+    let blob = bench.blob(&digest(b"first"));
+    let theirs = [blob.with_extension("tmp"), blob.with_extension(format!("{}.tmp", std::process::id()))];
+    theirs.iter().for_each(|file| fs::write(file, "firs").unwrap());
+    assert_eq!(host.fetch(&bench.registry.reference(":1.0.0")).unwrap(), b"first");
+    for file in theirs {
+        assert_eq!(fs::read(file).unwrap(), b"firs", "it is still theirs");
+    }
+}
+
+#[test]
 fn a_cache_that_cannot_be_kept_is_told_of() {
     let bench = Bench::with_image(b"first");
     let file = bench.cache.path().join("file");
@@ -130,7 +144,7 @@ fn a_cache_that_cannot_be_kept_is_told_of() {
     let error = host.fetch(&bench.registry.reference(":1.0.0")).unwrap_err();
     let FetchError::Cache { path, .. } = &error else { panic!("{error}") };
     assert_eq!(path, &taken);
-    assert!(bench.files().iter().all(|file| !file.ends_with(".tmp")), "{:?}", bench.files());
+    assert!(bench.files().iter().all(|file| file.extension().is_none_or(|end| end != "tmp")));
 }
 
 #[test]

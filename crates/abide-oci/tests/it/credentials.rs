@@ -65,11 +65,19 @@ fn credentials_that_come_later_are_merged_in() {
 
 #[test]
 fn no_other_registry_sees_them() {
-    let bench = Bench::with_image(b"first");
-    let host = host(&bench, "elsewhere.example", named(PASSWORD));
-    host.fetch(&bench.registry.reference(":1.0.0")).unwrap();
-    let requests = bench.registry.take_requests();
-    assert!(requests.iter().all(|request| !request.headers.contains_key("authorization")), "{requests:?}");
+    for guard in [Guard::Basic, Guard::Bearer] {
+        let bench = Bench::with_image(b"first");
+        bench.registry.guard(guard);
+        let host = host(&bench, "elsewhere.example", named(PASSWORD));
+        let error = host.fetch(&bench.registry.reference(":1.0.0")).unwrap_err();
+        assert!(matches!(error, FetchError::Unauthorized { identity: "without credentials", .. }), "{error}");
+        let requests = bench.registry.take_requests();
+        assert!(!requests.is_empty());
+        assert!(
+            requests.iter().all(|request| !request.headers.contains_key("authorization")),
+            "{requests:?}"
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! All that runs on a host: components, providers, links and configuration, and what keeps them in step.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,7 +45,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache: None, instances: 1_000, blobs: "blobs".into() }
+        Self { cache: None, instances: 1_000, blobs: "blobstore".into() }
     }
 }
 
@@ -368,10 +369,10 @@ async fn settle(inner: &Arc<Inner>, open: &mut Open) -> Vec<String> {
                 problems
                     .extend(wrong.into_iter().map(|what| format!("http-server `{}`: {what}", provider.id)));
                 for (address, to) in plan {
-                    if routes.contains_key(&address) {
-                        problems.push(format!("http-server `{}`: another server has {address}", provider.id));
-                    } else {
-                        routes.insert(address, (provider.id.clone(), to));
+                    match routes.entry(address) {
+                        Entry::Vacant(free) => drop(free.insert((provider.id.clone(), to))),
+                        Entry::Occupied(_) => problems
+                            .push(format!("http-server `{}`: another server has {address}", provider.id)),
                     }
                 }
             }

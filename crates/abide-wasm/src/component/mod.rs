@@ -31,5 +31,5 @@ pub use link::{Config, Link};
 pub use local::Local;
 pub use messaging::{Delivery, Later, Message, Messaging, Subscription};
 pub use objects::{ObjectFailed, Objects};
-pub use remote::{Handler, Invocation, Remote, Served};
+pub use remote::{Handler, Invocation, IsWhole, Remote, Served};
 pub use running::{Failed, Limits, Running, Spec};

@@ -49,11 +49,13 @@ pub struct Served<'a> {
     /// The function.
     pub function: &'a str,
     /// Whether bytes are all of the parameters: they may come in parts.
-    pub is_whole: Arc<dyn Fn(&[u8]) -> bool + Send + Sync>,
+    pub is_whole: IsWhole,
     /// Takes parameters and gives results, or says why there are none.
     pub handler: Handler,
 }
 
+/// Tells whether bytes are all of the parameters.
+pub type IsWhole = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 /// Takes a call.
 pub type Handler = Arc<dyn Fn(Vec<u8>) -> Later<'static, Result<Vec<u8>, String>> + Send + Sync>;
 

@@ -12,6 +12,7 @@ mod files;
 mod hosting;
 mod live;
 mod mistakes;
+mod panel;
 mod reading;
 mod reporting;
 mod resuming;
