@@ -114,6 +114,11 @@ impl Lattice {
 
     /// A host with one object, which has joined.
     pub fn host(&self, name: &str, jetstream: bool) -> Running {
+        self.host_with(name, jetstream, &[])
+    }
+
+    /// The same, with more arguments.
+    pub fn host_with(&self, name: &str, jetstream: bool, more: &[&str]) -> Running {
         if !self.path("lamp.yaml").exists() {
             std::fs::write(self.path("lamp.yaml"), LAMP).unwrap();
         }
@@ -135,7 +140,7 @@ impl Lattice {
             name,
             "--allow-file-load",
         ];
-        let host = Running::start(&mut self.abide(&arguments, name));
+        let host = Running::start(self.abide(&arguments, name).args(more));
         host.wait_for("started");
         if jetstream {
             host.wait_for("links and configuration are at hand");

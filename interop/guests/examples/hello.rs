@@ -2,6 +2,7 @@
 
 use wasmcloud_component::http::{self, ErrorCode, Request, Response};
 use wasmcloud_component::wasi::config::store;
+use wasmcloud_component::wasi::logging::logging::{log, Level};
 
 struct Hello;
 
@@ -12,9 +13,12 @@ impl http::Server for Hello {
         request: Request<http::IncomingBody>,
     ) -> http::Result<Response<impl http::OutgoingBody>, ErrorCode> {
         match request.uri().path() {
-            "/spin" => loop {
-                std::hint::black_box(());
-            },
+            "/spin" => {
+                log(Level::Info, "", "spinning");
+                loop {
+                    std::hint::black_box(());
+                }
+            }
             "/trap" => panic!("asked to"),
             "/memory" => {
                 let mut all: Vec<Vec<u8>> = Vec::new();
