@@ -186,6 +186,14 @@ impl Call {
     }
 }
 
+/// Waits until the server knows of what was subscribed to: it has answered on the same connection.
+async fn known(nats: &async_nats::Client) {
+    let inbox = nats.new_inbox();
+    let mut back = nats.subscribe(inbox.clone()).await.unwrap();
+    nats.publish(inbox, "".into()).await.unwrap();
+    timeout(PATIENCE, back.next()).await.unwrap().unwrap();
+}
+
 /// The part of an inbox that belongs to a host alone.
 fn host_of(inbox: &str) -> String {
     inbox.rsplit_once('.').unwrap().0.to_owned()
@@ -209,7 +217,7 @@ async fn components_call_each_other_between_hosts() {
     hosts.start("first", "greeter", None).await;
     let nats = hosts.lattice.nats().await;
     let mut watched = nats.subscribe("default.greeter.>").await.unwrap();
-    nats.flush().await.unwrap();
+    known(&nats).await;
     assert_eq!(get(&format!("{url}/you")).unwrap().0, 200);
     hosts.stop("first", "greeter").await;
     let you = watched.next();
@@ -274,7 +282,7 @@ async fn hosts_share_calls_and_one_goes_on_where_another_ends() {
 
     // Both are killed while calls are at hand: those come to an end too, and are not waited for as long as they might take.
     let mut calls = nats.subscribe("default.greeter.>").await.unwrap();
-    nats.flush().await.unwrap();
+    known(&nats).await;
     let at_hand: Vec<_> = (0..8)
         .map(|_| {
             let url = format!("{url}/forever");
@@ -364,7 +372,7 @@ async fn garbage_does_no_harm() {
     let id = hosts.id("first").await;
     let stop = format!("wasmbus.ctl.v1.default.host.stop.{id}");
     let mut said = nats.subscribe("wasmbus.ctl.>").await.unwrap();
-    nats.flush().await.unwrap();
+    known(&nats).await;
     nats.publish_with_reply(GREET, stop, YOU.to_vec().into()).await.unwrap();
     for _ in 0..3 {
         assert_eq!(hosts.greet(&nats).await.1, HELLO_YOU);

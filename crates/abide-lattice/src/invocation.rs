@@ -51,6 +51,11 @@ const PAYLOAD_MAX: usize = 64 << 20;
 const HELD_MAX: usize = 512 << 20;
 /// Most calls of a function at hand; others wait with the broker.
 const CALLS_MAX: usize = 1_024;
+/// How many calls still come once a function is served no more; they are passed on. The subscription then ends at both ends of the
+/// connection alike, and no call that is on its way is lost.
+const PASSED_ON: u64 = 256;
+/// How long calls are passed on at most: where so few come, none is on its way.
+const LINGER: Duration = Duration::from_secs(30);
 /// Most bytes of the text of a header.
 const TEXT_MAX: usize = 1_024;
 
@@ -97,7 +102,7 @@ pub type IsWhole = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 /// Takes parameters and gives results.
 pub type Answer = Arc<dyn Fn(Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, String>> + Send + Sync>;
 
-/// Calls of a function come as long as this is there; those that came before it goes are still taken.
+/// Calls of a function come as long as this is there; those that come after it are passed on to others that serve it.
 #[derive(Debug)]
 pub struct Served(#[expect(dead_code, reason = "that it goes is what is told")] oneshot::Sender<()>);
 
@@ -146,27 +151,31 @@ impl Invocations {
         let (served, mut gone) = oneshot::channel::<()>();
         tokio::spawn(async move {
             let room = Arc::new(Semaphore::new(CALLS_MAX));
-            let mut is_served = true;
+            let mut count = 0;
             loop {
-                tokio::select! {
-                    call = calls.next() => {
-                        let Some(call) = call else { return };
-                        let Ok(pass) = Arc::clone(&room).acquire_owned().await else { return };
-                        let (shared, is_whole, answer) =
-                            (Arc::clone(&shared), Arc::clone(&is_whole), Arc::clone(&answer));
-                        tokio::spawn(async move {
-                            // Who called and went away is not told.
-                            let _ = shared.take(call, &is_whole, &answer).await;
-                            drop(pass);
-                        });
+                let call = tokio::select! {
+                    call = calls.next() => call,
+                    _ = &mut gone => break,
+                };
+                let Some(call) = call else { return };
+                count += 1;
+                let Ok(pass) = Arc::clone(&room).acquire_owned().await else { return };
+                let (shared, is_whole, answer) =
+                    (Arc::clone(&shared), Arc::clone(&is_whole), Arc::clone(&answer));
+                tokio::spawn(async move {
+                    // Who called and went away is not told.
+                    let _ = shared.take(call, &is_whole, &answer).await;
+                    drop(pass);
+                });
+            }
+            if calls.unsubscribe_after(count + PASSED_ON).await.is_ok() {
+                let passing = async {
+                    while let Some(call) = calls.next().await {
+                        // Where the connection is lost so is the call.
+                        let _ = shared.pass_on(call).await;
                     }
-                    _ = &mut gone, if is_served => {
-                        is_served = false;
-                        if calls.drain().await.is_err() {
-                            return;
-                        }
-                    }
-                }
+                };
+                let _ = timeout(LINGER, passing).await;
             }
         });
         Ok(Served(served))
@@ -267,6 +276,19 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Has another take a call; where there is none the broker tells so whoever called.
+    async fn pass_on(&self, call: Message) -> Result<(), String> {
+        let Message { subject, reply, payload, headers, .. } = call;
+        let Some(reply) = reply else { return Ok(()) };
+        let passed = match headers {
+            Some(headers) => {
+                self.client.publish_with_reply_and_headers(subject, reply, headers, payload).await
+            }
+            None => self.client.publish_with_reply(subject, reply, payload).await,
+        };
+        passed.map_err(|error| error.to_string())
     }
 
     /// Takes a call, and answers it.

@@ -149,7 +149,7 @@ pub(crate) async fn call(
     Ok(())
 }
 
-/// What of a component is served, as long as this is there. Calls that came before it goes are still answered.
+/// What of a component is served, as long as this is there. Calls that were taken before it goes are still answered.
 #[derive(Debug)]
 pub(crate) struct Serving {
     names: Vec<(String, String)>,
