@@ -329,6 +329,12 @@ async fn what_cannot_run_is_refused_and_why_is_told() {
         host.client.scale_component(&host.id, &guest("hello"), "lamp-orchard", 1, None, vec![], false).await,
         "resident object",
     );
+    let bids = async |image: &str| {
+        host.client.perform_provider_auction(image, "provider", BTreeMap::new()).await.unwrap().len()
+    };
+    assert_eq!(bids("wasmcloud+builtin://http-server").await, 1);
+    assert_eq!(bids("ghcr.io/wasmcloud/http-server:0.27.0").await, 1);
+    assert_eq!(bids("ghcr.io/acme/provider:1.0.0").await, 0);
     no(host.client.update_component(&host.id, "other", &guest("hello"), None).await, "not found");
     yes(host.client.start_provider(&host.id, "wasmcloud+builtin://magic", "magic", None, vec![]).await);
     let failed = event(&mut host.events, "provider_start_failed").await;

@@ -47,6 +47,10 @@ impl Guests for Residents {
         self.components.engine().providers().iter().map(|running| provider(running)).collect()
     }
 
+    fn offers(&self, provider_ref: &str) -> bool {
+        Builtin::from_ref(provider_ref).is_ok()
+    }
+
     fn perform(&self, action: &Action) -> Result<Performed, String> {
         match action {
             Action::Scale(scale) => self.scale(scale),

@@ -86,6 +86,8 @@ pub trait Guests: Send + Sync + 'static {
     fn components(&self) -> Vec<Component>;
     /// The providers that it runs.
     fn providers(&self) -> Vec<Provider>;
+    /// Whether a provider of that reference can start on it.
+    fn offers(&self, provider_ref: &str) -> bool;
     /// Does what the lattice asks for. It may wait, and is called from several threads at once, but for the same id once at a time.
     ///
     /// # Errors
@@ -404,6 +406,13 @@ impl Member {
         }
     }
 
+    /// Whether what is bid for is a provider that can start here.
+    fn offers(&self, bid: &Handled) -> bool {
+        let reference =
+            bid.reply.as_ref().and_then(|reply| reply.pointer("/response/provider_ref")?.as_str());
+        reference.is_some_and(|reference| self.guests.offers(reference))
+    }
+
     fn learn(&mut self, bucket: Bucket, key: &str, value: Option<&[u8]>, revision: u64) {
         let learned = self.control.learn(bucket, key, value, revision);
         learned.into_iter().for_each(|one| self.guests.learn(one));
@@ -485,6 +494,9 @@ impl Member {
         }
         if handled.write.is_some() {
             handled = refused("other hosts change the same value at the same time; ask again");
+        }
+        if matches!(subject, Subject::AuctionProvider) && !self.offers(&handled) {
+            handled = Handled::default();
         }
         if let (Some(to), Some(reply)) = (message.reply, handled.reply) {
             // A connection that is lost loses its answers; whoever asked asks again.
