@@ -58,10 +58,7 @@ pub(crate) fn run(setup: &Setup<'_>) -> io::Result<Served> {
     abide.arg("run").arg(setup.folder.join("serve.yaml")).arg("--data-dir").arg(setup.folder.join("serve"));
     abide.arg("--keys").arg(setup.folder.join("keys"));
     let mut wasmtime = Command::new(&setup.wasmtime);
-    wasmtime
-        .args(["serve", "--addr", &format!("127.0.0.1:{}", ports[1])])
-        .args(["-S", "config"])
-        .arg(&component);
+    wasmtime.args(["serve", "--addr", &format!("127.0.0.1:{}", ports[1])]).arg(&component);
     let _running = [start(abide)?, start(wasmtime)?];
     ports.iter().try_for_each(|port| wait_for(*port))?;
     let (rounds, length) =
