@@ -383,6 +383,14 @@ async fn a_messaging_component_answers_on_its_subjects() {
     assert_eq!(&*nats.request("echo.two", "ask question".into()).await.unwrap().payload, b"answered");
     let nobody = nats.request("echo.two", "ask nobody".into()).await.unwrap();
     assert_eq!(&*nobody.payload, b"nobody listens for `nobody`");
+    // Who asks may name where the answer goes, and no component speaks for the lattice there.
+    let stop = format!("wasmbus.ctl.v1.default.host.stop.{}", host.id);
+    for reply in [&*stop, "default.greeter.wrpc.0.0.1.greet", "$JS.API.STREAM.PURGE.KV_LATTICEDATA_default"] {
+        nats.publish_with_reply("echo.one", reply.to_owned(), "{}".into()).await.unwrap();
+        host.running.wait_for("a subject of the lattice's own");
+    }
+    assert_eq!(&*nats.request("echo.one", "still here".into()).await.unwrap().payload, b"still here");
+    assert_eq!(host.client.get_hosts().await.unwrap().len(), 1);
     // Without its link for sending it is denied from the next call on.
     yes(host.client.delete_link("echo", "default", "wasmcloud", "messaging").await);
     let start = Instant::now();

@@ -7,13 +7,14 @@ use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::race::{median, verdict};
+use crate::start::Ended;
 
 /// How much of what `wasmtime serve` does a host has to do.
 const RATIO_MIN: f64 = 0.9;
@@ -121,19 +122,10 @@ fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(mut command: Command) -> io::Result<Running> {
+fn start(mut command: Command) -> io::Result<Ended> {
     let program = command.get_program().to_string_lossy().into_owned();
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    child.map(Running).map_err(|error| io::Error::new(error.kind(), format!("`{program}`: {error}")))
+    child.map(Ended).map_err(|error| io::Error::new(error.kind(), format!("`{program}`: {error}")))
 }
 
 fn wait_for(port: u16) -> io::Result<()> {

@@ -138,7 +138,7 @@ fn until(mut command: Command, holds: fn(&str) -> bool) -> io::Result<Duration> 
 }
 
 /// A process that does not outlive its use.
-struct Ended(Child);
+pub(crate) struct Ended(pub(crate) Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {

@@ -173,10 +173,10 @@ impl Connection {
         Ok(Self { client, runtime, events, prefix, domain })
     }
 
-    /// Messages over this connection.
+    /// Messages over this connection, beside what a lattice says over it.
     #[must_use]
-    pub fn messages(&self) -> Messages {
-        Messages::new(self.client.clone())
+    pub fn messages(&self, lattice: &str) -> Messages {
+        Messages::new(self.client.clone(), lattice, &self.prefix)
     }
 
     /// Calls over this connection, within a lattice.

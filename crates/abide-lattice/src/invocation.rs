@@ -20,6 +20,8 @@ use tokio::sync::{OnceCell, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{interval_at, timeout};
 
+use crate::subject::Reserved;
+
 /// What comes before the name of what is called.
 const PROTOCOL: &str = "wrpc.0.0.1";
 /// Who calls.
@@ -109,8 +111,7 @@ pub struct Served(#[expect(dead_code, reason = "that it goes is what is told")] 
 struct Shared {
     client: Client,
     lattice: String,
-    /// Where the subjects of the control interface begin.
-    control: String,
+    reserved: Reserved,
     inbox: OnceCell<Inbox>,
 }
 
@@ -122,8 +123,8 @@ impl std::fmt::Debug for Invocations {
 
 impl Invocations {
     pub(crate) fn new(client: Client, lattice: &str, control: &str) -> Self {
-        let (lattice, control) = (lattice.to_owned(), control.to_owned());
-        Self(Arc::new(Shared { client, lattice, control, inbox: OnceCell::new() }))
+        let reserved = Reserved::new(lattice, control);
+        Self(Arc::new(Shared { client, lattice: lattice.to_owned(), reserved, inbox: OnceCell::new() }))
     }
 
     /// Calls a function wherever in the lattice it is served; its results.
@@ -198,12 +199,6 @@ impl Shared {
         Ok(format!("{}.{target}.{PROTOCOL}.{of_interface}{function}", self.lattice))
     }
 
-    /// Whether something may be sent where another asks for it: nobody has a host say what only hosts and their clients may.
-    fn is_inbox(&self, subject: &str) -> bool {
-        let begins = |with: &str| subject.strip_prefix(with).is_some_and(|rest| rest.starts_with('.'));
-        !subject.starts_with('$') && ![&*self.lattice, &*self.control, "wasmbus"].into_iter().any(begins)
-    }
-
     async fn inbox(&self) -> Result<&Inbox, String> {
         self.inbox.get_or_try_init(|| Inbox::open(&self.client)).await
     }
@@ -245,7 +240,7 @@ impl Shared {
         let handshake =
             timeout(HANDSHAKE, handshake).await.map_err(|_| "nobody takes the call".to_owned())?;
         let Taken { by, is_watched } = handshake.map_err(|_| lost())??;
-        if !self.is_inbox(&by) {
+        if self.reserved.holds(&by) {
             return Err("whoever takes the call names no inbox".to_owned());
         }
         self.stream(&format!("{by}.{PARAMETERS}"), rest).await?;
@@ -293,7 +288,7 @@ impl Shared {
 
     /// Takes a call, and answers it.
     async fn take(&self, call: Message, is_whole: &IsWhole, answer: &Answer) -> Result<(), String> {
-        let Some(to) = call.reply.filter(|to| self.is_inbox(to)) else { return Ok(()) };
+        let Some(to) = call.reply.filter(|to| !self.reserved.holds(to)) else { return Ok(()) };
         let inbox = self.inbox().await?;
         let (whole, parameters) = oneshot::channel();
         let mut first = Vec::from(call.payload);

@@ -9,10 +9,13 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::subject::Reserved;
+
 /// Sends and receives over the connection of a host.
 #[derive(Clone, Debug)]
 pub struct Messages {
     client: Client,
+    reserved: Reserved,
 }
 
 /// A message that came.
@@ -47,21 +50,22 @@ impl Drop for Held {
 }
 
 impl Messages {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+    pub(crate) fn new(client: Client, lattice: &str, control: &str) -> Self {
+        Self { client, reserved: Reserved::new(lattice, control) }
     }
 
     /// Sends a message. It is on its way when this returns, and lost where the connection is.
     ///
     /// # Errors
-    /// When it is larger than the server takes, or the connection is lost.
+    /// When the subject is the lattice's own, it is larger than the server takes, or the connection is lost.
     pub async fn publish(
         &self,
         subject: String,
         reply_to: Option<String>,
         body: Vec<u8>,
     ) -> Result<(), String> {
-        self.is_connected()?;
+        self.may_send(&subject)?;
+        reply_to.as_deref().map_or(Ok(()), |reply| self.check(reply))?;
         let sent = match reply_to {
             Some(reply) => self.client.publish_with_reply(subject, reply, body.into()).await,
             None => self.client.publish(subject, body.into()).await,
@@ -74,7 +78,7 @@ impl Messages {
     /// # Errors
     /// When nobody listens, none comes in time, or as for `publish`.
     pub async fn request(&self, subject: String, body: Vec<u8>, limit: Duration) -> Result<Received, String> {
-        self.is_connected()?;
+        self.may_send(&subject)?;
         let late = || format!("no answer came within {} ms", limit.as_millis());
         let answer =
             timeout(limit, self.client.request(subject.clone(), body.into())).await.map_err(|_| late())?;
@@ -105,6 +109,19 @@ impl Messages {
                 deliver(message.into()).await;
             }
         })))
+    }
+
+    /// A component speaks over the host's connection, and not as the host.
+    fn check(&self, subject: &str) -> Result<(), String> {
+        if self.reserved.holds(subject) {
+            return Err(format!("`{subject}` is a subject of the lattice's own: no component speaks on it"));
+        }
+        Ok(())
+    }
+
+    fn may_send(&self, subject: &str) -> Result<(), String> {
+        self.check(subject)?;
+        self.is_connected()
     }
 
     fn is_connected(&self) -> Result<(), String> {

@@ -90,3 +90,23 @@ impl Subject {
         alone.into_iter().chain(own).chain(shared).collect()
     }
 }
+
+/// Subjects that hosts and their clients alone speak on: nobody has a host say for him what is said there.
+#[derive(Clone, Debug)]
+pub(crate) struct Reserved {
+    lattice: String,
+    /// Where the subjects of the control interface begin.
+    control: String,
+}
+
+impl Reserved {
+    pub(crate) fn new(lattice: &str, control: &str) -> Self {
+        Self { lattice: lattice.to_owned(), control: control.to_owned() }
+    }
+
+    /// Whether a subject is one of them.
+    pub(crate) fn holds(&self, subject: &str) -> bool {
+        let begins = |with: &str| subject.strip_prefix(with).is_some_and(|rest| rest.starts_with('.'));
+        subject.starts_with('$') || [&*self.lattice, &*self.control, "wasmbus"].into_iter().any(begins)
+    }
+}

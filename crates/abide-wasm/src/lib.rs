@@ -16,6 +16,7 @@ mod imports;
 mod journal;
 mod json;
 mod limits;
+pub mod link;
 pub mod provider;
 mod sandbox;
 mod shape;

@@ -40,20 +40,29 @@ const STOOD_FOR: &[(&str, Builtin)] = &[
 const SCHEMES: [&str; 2] = ["abide+builtin://", "wasmcloud+builtin://"];
 
 impl Builtin {
+    /// All that there are.
+    pub const ALL: [Self; 5] =
+        [Self::HttpServer, Self::HttpClient, Self::KeyValue, Self::Messaging, Self::Blobstore];
+
+    /// How it is written: `abide+builtin://NAME`.
+    #[must_use]
+    pub fn reference(self) -> String {
+        format!("abide+builtin://{self}")
+    }
+
     /// From `abide+builtin://NAME` and `wasmcloud+builtin://NAME`, and from the images of wasmCloud's providers that it stands for.
     ///
     /// # Errors
     /// When there is none, with those that there are.
     pub fn from_ref(reference: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(|builtin| format!("`{}`", builtin.reference())).join(", ");
         let Some(name) = SCHEMES.iter().find_map(|scheme| reference.strip_prefix(scheme)) else {
-            let stood_for = Self::stands_for(reference);
-            return stood_for.ok_or_else(|| {
-                let names = Self::names("abide+builtin://");
-                format!("`{reference}` is a program, and this host has builtin providers alone: {names}")
+            return Self::stands_for(reference).ok_or_else(|| {
+                format!("`{reference}` is a program, and this host has builtin providers alone: {}", known())
             });
         };
         let found = NAMES.iter().find(|(known, _)| *known == name).map(|(_, builtin)| *builtin);
-        found.ok_or_else(|| format!("there is no builtin provider `{name}`: there are {}", Self::names("")))
+        found.ok_or_else(|| format!("there is no builtin provider `{name}`: there are {}", known()))
     }
 
     /// The one that stands for a provider of wasmCloud's, whatever its version.
@@ -63,10 +72,6 @@ impl Builtin {
             image.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
         });
         found.map(|(_, builtin)| *builtin)
-    }
-
-    fn names(prefix: &str) -> String {
-        NAMES.iter().map(|(name, _)| format!("`{prefix}{name}`")).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether components are its targets, and it calls them.

@@ -122,14 +122,9 @@ impl Components {
         let own = |name: &String| format!("{}/{name}", application.name);
         let owned = |names: &[String]| names.iter().map(own).collect::<Vec<_>>();
         let links = links.iter().map(|link| Link {
-            source: link.source.clone(),
-            target: link.target.clone(),
-            name: link.name.clone(),
-            namespace: link.namespace.clone(),
-            package: link.package.clone(),
-            interfaces: link.interfaces.clone(),
             source_config: owned(&link.source_config),
             target_config: owned(&link.target_config),
+            ..link.clone()
         });
         let config = config.iter().map(|(name, values)| (own(name), values.clone())).collect();
         self.engine.fix(links.collect(), config);

@@ -128,10 +128,6 @@ const BUILTINS: [(&str, Builtin); 5] = [
     ("abide+builtin://keyvalue", Builtin::KeyValue),
 ];
 
-/// How builtin providers of components are written.
-const PROVIDED: [&str; 3] =
-    ["abide+builtin://http-server", "abide+builtin://http-client", "abide+builtin://messaging"];
-
 /// Reads a component. `None` where too little of it is right to go on with; everything is reported.
 /// Its name is added to `names` all the same.
 pub(super) fn read(
@@ -233,13 +229,7 @@ fn read_behaviour(properties: &mut Reader<'_>, schemas: &Schemas<'_>) -> Option<
     });
     let place = properties.place();
     let merged = merged(&read_named_configs(properties, "config"), place);
-    let NodeKind::Map(entries) = merged.kind else { return None };
-    let mut config = BTreeMap::new();
-    for (key, node) in entries {
-        if let Some(value) = config_text(&key, &node, out) {
-            config.insert(key.text, value);
-        }
-    }
+    let config = texts(&merged, out);
     match image {
         Some((image, span)) => Some(BehaviourSpec { image, config, span }),
         None if config.is_empty() => None,
@@ -307,25 +297,18 @@ pub(super) fn called(part: &ComponentPart, out: &Diagnostics) -> Option<Behaviou
         out.error(part.span.clone(), message, "write a path, as in `file://./component.wasm`");
         return None;
     };
-    let mut config = BTreeMap::new();
-    for properties in part.config.iter().filter_map(|config| config.properties.as_ref()) {
-        let NodeKind::Map(entries) = &properties.kind else { continue };
-        for (key, node) in entries {
-            if let Some(value) = config_text(key, node, out) {
-                config.insert(key.text.clone(), value);
-            }
-        }
-    }
+    let config = texts(&merged(&part.config, part.span.clone()), out);
     Some(BehaviourSpec { image: image.into(), config, span: part.span.clone() })
 }
 
-fn config_text(key: &abide_core::document::Key, node: &Node, out: &Diagnostics) -> Option<String> {
-    if let NodeKind::Str(text) = &node.kind {
-        return Some(text.clone());
-    }
-    let message = format!("`{}` is {}; it must be a text", key.text, node.describe());
-    out.error(node.span.clone(), message, "put it in quotes");
-    None
+/// The entries of a mapping, which are texts.
+pub(super) fn texts(mapping: &Node, out: &Diagnostics) -> BTreeMap<String, String> {
+    // What is no mapping was reported when it was read.
+    let NodeKind::Map(entries) = &mapping.kind else { return BTreeMap::new() };
+    let one = |(key, node): &(abide_core::document::Key, Node)| {
+        Some((key.text.clone(), text(node, &format!("`{}`", key.text), out)?.to_owned()))
+    };
+    entries.iter().filter_map(one).collect()
 }
 
 fn read_named_configs(reader: &mut Reader<'_>, key: &'static str) -> Vec<NamedConfig> {
@@ -432,7 +415,15 @@ fn read_capability(reader: &mut Reader<'_>) -> Option<ComponentKind> {
             Some(ComponentKind::Provider(provided))
         }
         (None, None) => {
-            let known = BUILTINS.iter().map(|(name, _)| *name).chain(PROVIDED);
+            let mut known: Vec<String> = BUILTINS.iter().map(|(name, _)| (*name).to_owned()).collect();
+            known.extend(
+                Provided::ALL
+                    .map(Provided::reference)
+                    .into_iter()
+                    .filter(|name| !known.contains(name))
+                    .collect::<Vec<_>>(),
+            );
+            let known = known.iter().map(String::as_str);
             let help = match nearest(image, known.clone()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => crate::source::suggestion(image, known, "capabilities"),

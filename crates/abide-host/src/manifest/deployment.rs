@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use abide_core::document::{Diagnostics, Node, NodeKind};
+use abide_core::document::Diagnostics;
+use abide_wasm::link::{Config, Link};
 use abide_wasm::provider::Builtin;
 
-use super::component::{ComponentPart, NamedConfig, ProviderPart, RawLink, text};
+use super::component::{ComponentPart, NamedConfig, ProviderPart, RawLink, texts};
 use crate::source::At;
 
 /// What of a manifest is driven by messages.
@@ -18,9 +19,9 @@ pub struct Deployment {
     /// In the order of the manifest.
     pub providers: Vec<ProviderSpec>,
     /// In the order of the manifest.
-    pub links: Vec<DeployedLink>,
+    pub links: Vec<Link>,
     /// Named configuration.
-    pub config: BTreeMap<String, BTreeMap<String, String>>,
+    pub config: BTreeMap<String, Config>,
 }
 
 /// A message-driven component.
@@ -49,27 +50,6 @@ pub struct ProviderSpec {
     pub builtin: Builtin,
     /// Names of configuration.
     pub config: Vec<String>,
-}
-
-/// A link between them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeployedLink {
-    /// Who calls.
-    pub source: String,
-    /// Who is called.
-    pub target: String,
-    /// Its name.
-    pub name: String,
-    /// Of the WIT package.
-    pub namespace: String,
-    /// The WIT package.
-    pub package: String,
-    /// Its interfaces.
-    pub interfaces: Vec<String>,
-    /// Names of configuration for the source.
-    pub source_config: Vec<String>,
-    /// Names of configuration for the target.
-    pub target_config: Vec<String>,
 }
 
 impl Deployment {
@@ -120,17 +100,8 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn link(&mut self, source: &str, link: &RawLink) {
-        let joined = DeployedLink {
-            source: source.to_owned(),
-            target: link.target.value.clone(),
-            name: link.name.clone(),
-            namespace: link.namespace.clone(),
-            package: link.package.clone(),
-            interfaces: link.interfaces.iter().map(|interface| interface.value.clone()).collect(),
-            source_config: self.configs(&link.source_config),
-            target_config: self.configs(&link.target_config),
-        };
-        let same = |other: &&DeployedLink| {
+        let joined = self.joined(source, link);
+        let same = |other: &&Link| {
             (&other.source, &other.name, &other.namespace, &other.package)
                 == (&joined.source, &joined.name, &joined.namespace, &joined.package)
                 && other.interfaces.iter().any(|interface| joined.interfaces.contains(interface))
@@ -154,18 +125,23 @@ impl<'a> Builder<'a> {
         link: &RawLink,
         objects: impl Iterator<Item = &'o str>,
     ) {
-        let (source_config, target_config) =
-            (self.configs(&link.source_config), self.configs(&link.target_config));
-        self.deployment.links.extend(objects.map(|object| DeployedLink {
+        let joined = self.joined(source, link);
+        self.deployment
+            .links
+            .extend(objects.map(|object| Link { target: object.to_owned(), ..joined.clone() }));
+    }
+
+    fn joined(&mut self, source: &str, link: &RawLink) -> Link {
+        Link {
             source: source.to_owned(),
-            target: object.to_owned(),
+            target: link.target.value.clone(),
             name: link.name.clone(),
             namespace: link.namespace.clone(),
             package: link.package.clone(),
             interfaces: link.interfaces.iter().map(|interface| interface.value.clone()).collect(),
-            source_config: source_config.clone(),
-            target_config: target_config.clone(),
-        }));
+            source_config: self.configs(&link.source_config),
+            target_config: self.configs(&link.target_config),
+        }
     }
 
     /// The names of configurations; those with values are kept.
@@ -178,7 +154,7 @@ impl<'a> Builder<'a> {
                 self.named.push(name.clone());
                 continue;
             };
-            let values = values(properties, self.out);
+            let values = texts(properties, self.out);
             self.defined.insert(name.value.clone(), name.span.clone());
             match self.deployment.config.get(&name.value) {
                 Some(other) if *other != values => {
@@ -198,20 +174,4 @@ impl<'a> Builder<'a> {
         }
         self.deployment
     }
-}
-
-/// Values of a configuration, which are texts.
-fn values(properties: &Node, out: &Diagnostics) -> BTreeMap<String, String> {
-    let NodeKind::Map(entries) = &properties.kind else {
-        let message = format!(
-            "the properties of a configuration are {}; they must be a mapping",
-            properties.describe()
-        );
-        out.error(properties.span.clone(), message, "write them as `name: \"value\"`");
-        return BTreeMap::new();
-    };
-    let read = |(key, node): &(abide_core::document::Key, Node)| {
-        Some((key.text.clone(), text(node, &format!("`{}`", key.text), out)?.to_owned()))
-    };
-    entries.iter().filter_map(read).collect()
 }

@@ -29,7 +29,7 @@ use abide_core::value::Value;
 use crate::source::{Mode, Source};
 
 pub use component::{ACTING_HELP, acting};
-pub use deployment::{ComponentSpec, DeployedLink, Deployment, ProviderSpec};
+pub use deployment::{ComponentSpec, Deployment, ProviderSpec};
 pub use target::{TargetConfig, TargetKind};
 
 /// Longest id of an object, in bytes.

@@ -11,9 +11,9 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::blobstore::Files;
 use super::components::Inner;
-use super::link::Config;
 use super::logging::Output;
 use super::running::{Failed, Running};
+use crate::link::Config;
 use crate::provider::{Builtin, Provider};
 
 /// The name of a link where none is chosen.

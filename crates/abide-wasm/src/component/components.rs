@@ -18,11 +18,12 @@ use super::gate::Gate;
 use super::http_client::{self, Client};
 use super::http_server::{self, Listener, Routes};
 use super::keyvalue::KeyValues;
-use super::link::{Config, Directory, Link};
+use super::link::Directory;
 use super::messaging::{Delivery, Messaging, Subscription};
 use super::objects::Objects;
 use super::remote::{Remote, Serving};
 use super::running::{Failed, Image, Running, Spec};
+use crate::link::{Config, Link};
 use crate::provider::{Builtin, Provider};
 
 /// How long until what could not be had is tried again.

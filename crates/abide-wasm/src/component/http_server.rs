@@ -19,8 +19,8 @@ use tokio::time::timeout;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::components::Inner;
-use super::link::{Config, Link};
 use super::running::Failed;
+use crate::link::{Config, Link};
 
 pub(crate) const INTERFACE: &str = "wasi:http/incoming-handler";
 /// Where requests are taken where nothing else is said.
@@ -192,9 +192,12 @@ async fn listen(
     server.http2().timer(TokioTimer::new());
     let server = Arc::new(server);
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
-        let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
+        let taken = async {
+            let place = Arc::clone(&room).acquire_owned().await.ok();
+            (place, socket.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            taken = taken => taken,
             // Said, or nobody is left to say it.
             _ = stopped.changed() => break,
         };

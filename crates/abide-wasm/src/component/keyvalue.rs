@@ -6,7 +6,7 @@ use wasmtime::component::{Resource, ResourceTable};
 
 use super::bindings::wasi::keyvalue::{atomics, batch, store};
 use super::call::{Call, Reach};
-use super::link::Config;
+use crate::link::Config;
 use crate::provider::Builtin;
 
 const STORE: &str = "wasi:keyvalue/store";

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::link::Config;
 use super::messaging::{Delivery, Later, Message, Messaging, Subscription};
+use crate::link::Config;
 
 /// How the subjects begin where answers are awaited.
 const INBOX: &str = "_INBOX";

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::bindings::wasmcloud::messaging::{consumer, types};
 use super::call::{Call, Grant};
-use super::link::Config;
+use crate::link::Config;
 use crate::provider::Builtin;
 
 const CONSUMER: &str = "wasmcloud:messaging/consumer";

@@ -24,10 +24,10 @@ mod remote;
 mod running;
 mod wrpc;
 
+pub use crate::link::{Config, Link};
 pub use crate::provider::{Builtin, Provider};
 pub use components::{Components, Options, Ports, StartFailed};
 pub use keyvalue::{Bucket, KeyValues, ValuesFailed};
-pub use link::{Config, Link};
 pub use local::Local;
 pub use messaging::{Delivery, Later, Message, Messaging, Subscription};
 pub use objects::{ObjectFailed, Objects};

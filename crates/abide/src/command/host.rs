@@ -229,7 +229,7 @@ impl Membership {
         let wrong = |error: StartError| CommandError::usage(error.to_string());
         let connection = Connection::new(&options).map_err(wrong)?;
         let components = open(Carriers {
-            messaging: Box::new(Broker(connection.messages())),
+            messaging: Box::new(Broker(connection.messages(&self.lattice))),
             remote: Some(Box::new(Peers(connection.invocations(&self.lattice)))),
         })?;
         let guests = Arc::new(Residents {

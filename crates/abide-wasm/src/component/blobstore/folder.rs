@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use tokio::runtime::Handle;
 
 use super::names;
-use crate::component::link::Config;
+use crate::link::Config;
 
 /// The configuration that names the folder.
 const ROOT: &str = "root";
