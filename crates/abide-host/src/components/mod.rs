@@ -115,7 +115,7 @@ impl Components {
     /// Runs what an application deploys. Its images may be files whatever else may be.
     ///
     /// # Errors
-    /// All that cannot run, each with why. What can, runs.
+    /// All components that cannot run, each with why: then no provider offers anything; or all providers that cannot.
     pub fn deploy(&self, application: &Application) -> Result<(), Vec<Refused>> {
         let Deployment { components, providers, links, config } = &application.deployment;
         // Names of a lattice are apart from those of the application.
@@ -144,6 +144,10 @@ impl Components {
             });
             refused
                 .extend(started.err().map(|why| Refused(format!("component `{}`: {why}", component.name))));
+        }
+        if !refused.is_empty() {
+            // Nobody is let in to half an application.
+            return Err(refused);
         }
         for provider in providers {
             let started = self.engine.start_provider(Provider {

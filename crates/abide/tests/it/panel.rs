@@ -120,3 +120,22 @@ fn without_its_link_a_component_reaches_no_object() {
     let (_, all) = panel.json("GET", "/guards", "");
     assert!(all[0]["error"].as_str().unwrap().contains("not linked"));
 }
+
+#[test]
+fn half_an_application_lets_nobody_in() {
+    let sandbox = Sandbox::new();
+    let component = |name: &str| {
+        format!("    - {{ name: {name}, type: component, properties: {{ image: {name}.wasm }} }}\n")
+    };
+    let server = "    - { name: server, type: capability, properties: { image: abide+builtin://http-server }, traits: [ \
+                  { type: link, properties: { target: first, namespace: wasi, package: http, interfaces: [incoming-handler], \
+                  source_config: [ { name: a, properties: { address: \"127.0.0.1:0\" } } ] } } ] }\n";
+    let frame = "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: { name: half }\nspec:\n  components:\n";
+    sandbox.write("app.yaml", &format!("{frame}{}{}{server}", component("first"), component("second")));
+    let ran = sandbox.abide(&["run", "app.yaml"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.text());
+    for name in ["first", "second"] {
+        assert!(ran.err.contains(&format!("component `{name}`: there is no file")), "{}", ran.text());
+    }
+    assert!(!ran.err.contains("listens"), "{}", ran.text());
+}
