@@ -9,14 +9,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use abide_lattice::{
-    Action, Claimed, Component, Function, Guests, Invocations, KIND, Learned, Messages, OBJECT, Performed,
-    Provider as Listed, Received, RegistryCredential, Scale, StartProvider, Update,
+    Action, Claimed, Component, Function, Guests, Invocations, KIND, Learned, Messages, OBJECT, Objects,
+    Outgoing, Performed, Provider as Listed, Received, RegistryCredential, Scale, StartProvider, Unasked,
+    Update,
 };
-use abide_wasm::component::{Delivery, Invocation, Later, Message, Remote, Served, Subscription};
+use abide_wasm::component::{
+    Delivery, Invocation, Later, Message, NotSent, ObjectFailed, Remote, Served, Subscription, aside,
+};
 use serde_json::Value as Json;
 
 use crate::components::claims::Claims;
-use crate::components::{Builtin, Components, Config, Credential, Link, Messaging, Provider, Running, Spec};
+use crate::components::{
+    Builtin, Components, Config, Credential, Keeper, Link, Messaging, Neighbours, Provider, Running, Spec,
+};
 use crate::local;
 
 pub use abide_lattice::{Connection, Identity, Lattice, Options, StartError, State};
@@ -247,12 +252,26 @@ fn link(link: abide_lattice::Link) -> Link {
 pub struct Broker(pub Messages);
 
 fn message(received: Received) -> Message {
-    Message { subject: received.subject, body: received.body, reply_to: received.reply_to }
+    Message { subject: received.subject, body: received.body, reply_to: received.reply_to, id: None }
+}
+
+fn outgoing(message: Message) -> Outgoing {
+    let Message { subject, body, reply_to, id } = message;
+    Outgoing { subject, body, reply_to, id }
+}
+
+fn not_sent(failed: abide_lattice::NotSent) -> NotSent {
+    let is_final = matches!(failed, abide_lattice::NotSent::Refused(_));
+    NotSent { why: failed.to_string(), is_final }
 }
 
 impl Messaging for Broker {
-    fn publish<'a>(&'a self, _: &'a Config, message: Message) -> Later<'a, Result<(), String>> {
-        Box::pin(self.0.publish(message.subject, message.reply_to, message.body))
+    fn publish<'a>(&'a self, _: &'a Config, message: Message) -> Later<'a, Result<(), NotSent>> {
+        Box::pin(async move { self.0.publish(outgoing(message)).await.map_err(not_sent) })
+    }
+
+    fn flush(&self) -> Later<'_, Result<(), NotSent>> {
+        Box::pin(async move { self.0.flush().await.map_err(not_sent) })
     }
 
     fn request<'a>(
@@ -260,8 +279,8 @@ impl Messaging for Broker {
         _: &'a Config,
         asked: Message,
         limit: Duration,
-    ) -> Later<'a, Result<Message, String>> {
-        Box::pin(async move { self.0.request(asked.subject, asked.body, limit).await.map(message) })
+    ) -> Later<'a, Result<Message, NotSent>> {
+        Box::pin(async move { self.0.request(outgoing(asked), limit).await.map(message).map_err(not_sent) })
     }
 
     fn subscribe<'a>(
@@ -298,5 +317,47 @@ impl Remote for Peers {
             let held = self.0.serve(function).await?;
             Ok(Box::new(held) as Subscription)
         })
+    }
+}
+
+/// Objects of other hosts over the connection of the host.
+#[derive(Debug)]
+pub struct Elsewhere(pub Objects);
+
+impl Neighbours for Elsewhere {
+    fn ask<'a>(
+        &'a self,
+        object: &'a str,
+        asked: Vec<u8>,
+        limit: Duration,
+    ) -> Later<'a, Result<Vec<u8>, ObjectFailed>> {
+        Box::pin(async move {
+            self.0.ask(object, asked, limit).await.map_err(|failed| match failed {
+                Unasked::Nowhere => ObjectFailed::Unavailable(format!("{failed} `{object}`")),
+                Unasked::Failed(why) => ObjectFailed::Unavailable(why),
+            })
+        })
+    }
+
+    fn serve(&self, keeper: Keeper) -> Later<'_, Result<Subscription, String>> {
+        Box::pin(async move {
+            let held = self.0.serve(Arc::new(OfHost(keeper))).await?;
+            Ok(Box::new(held) as Subscription)
+        })
+    }
+}
+
+/// A keeper, off the threads of the runtime.
+struct OfHost(Keeper);
+
+impl abide_lattice::Keeper for OfHost {
+    fn has<'a>(&'a self, object: &'a str) -> Later<'a, bool> {
+        let (keeper, object) = (self.0.clone(), object.to_owned());
+        Box::pin(async move { aside(move || keeper.has(&object)).await.unwrap_or(false) })
+    }
+
+    fn answer<'a>(&'a self, object: &'a str, asked: Vec<u8>) -> Later<'a, Vec<u8>> {
+        let (keeper, object) = (self.0.clone(), object.to_owned());
+        Box::pin(async move { aside(move || keeper.answer(&object, &asked)).await.unwrap_or_default() })
     }
 }

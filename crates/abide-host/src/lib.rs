@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod backtest;
 pub mod behaviour;
+pub mod broker;
 pub mod bundle;
 pub mod clock;
 #[cfg(feature = "components")]

@@ -15,7 +15,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -60,16 +60,19 @@ pub struct Call {
 pub struct Requests(Arc<Mutex<Option<Sender<Call>>>>);
 
 impl Requests {
-    /// Asks for a component, and waits for the answer.
+    /// Asks for a component, and waits for the answer: `read`, `mutate`, or `has` for whether there is an object.
     ///
     /// # Errors
-    /// When no host runs, or it stops.
-    pub fn ask(&self, component: &str, body: Json) -> Result<Json, String> {
+    /// When no host runs, it stops, or no answer comes within the limit.
+    pub fn ask(&self, component: &str, body: Json, limit: Duration) -> Result<Json, String> {
         let gone = || "no host runs its objects now".to_owned();
         let calls = self.lock().clone().ok_or_else(gone)?;
         let (answer, answered) = sync_channel(1);
         calls.send(Call { body, component: Some(component.into()), answer }).map_err(|_| gone())?;
-        answered.recv().map_err(|_| gone())
+        answered.recv_timeout(limit).map_err(|error| match error {
+            RecvTimeoutError::Disconnected => gone(),
+            RecvTimeoutError::Timeout => format!("no answer came within {} ms", limit.as_millis()),
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Sender<Call>>> {
@@ -338,6 +341,9 @@ enum Submitted {
 /// What a component asks: to see an object, or a mutation of it. That a link lets it is not looked at here.
 fn submit_of(host: &mut Host, body: &Json, component: &Arc<str>) -> Result<Submitted, HostError> {
     let text = |name: &str| body.get(name).and_then(Json::as_str).unwrap_or_default();
+    if text("op") == "has" {
+        return Ok(Submitted::Answered(json!({ "has": host.engine().object(text("object")).is_some() })));
+    }
     let object = ask::object(host.engine(), text("object"))?;
     if text("op") == "read" {
         let schema = &object.schema;

@@ -24,6 +24,7 @@ use crate::event::Event;
 use crate::invocation::Invocations;
 use crate::message::{Component, Provider};
 use crate::messages::Messages;
+use crate::objects::Objects;
 use crate::subject::Subject;
 
 /// How often a host says that it is there.
@@ -183,6 +184,12 @@ impl Connection {
     #[must_use]
     pub fn invocations(&self, lattice: &str) -> Invocations {
         Invocations::new(self.client.clone(), lattice, &self.prefix)
+    }
+
+    /// Objects of other hosts over this connection, and those of this one for others.
+    #[must_use]
+    pub fn objects(&self, lattice: &str, host: &str) -> Objects {
+        Objects::new(self.client.clone(), lattice, host)
     }
 
     /// Joins a lattice as soon as there is a connection, and again whenever it was lost. Told of each change of its state.

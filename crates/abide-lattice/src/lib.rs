@@ -19,6 +19,7 @@ mod event;
 mod invocation;
 mod message;
 mod messages;
+mod objects;
 mod subject;
 
 pub use connection::{Connection, Guests, Lattice, Options, StartError, State};
@@ -29,5 +30,6 @@ pub use message::{
     Claimed, Component, KIND, Link, OBJECT, Provider, RegistryCredential, Scale, StartProvider, StopProvider,
     Update,
 };
-pub use messages::{Held, Messages, Received};
+pub use messages::{Held, Messages, NotSent, Outgoing, Received};
+pub use objects::{Keeper, Objects, Unasked};
 pub use subject::Subject;

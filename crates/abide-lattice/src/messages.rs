@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, RequestErrorKind};
+use async_nats::client::PublishErrorKind;
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
@@ -16,6 +18,40 @@ use crate::subject::Reserved;
 pub struct Messages {
     client: Client,
     reserved: Reserved,
+}
+
+/// A message that is to go out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// What it is about.
+    pub subject: String,
+    /// What it says.
+    pub body: Vec<u8>,
+    /// Where an answer is awaited.
+    pub reply_to: Option<String>,
+    /// The header `Nats-Msg-Id`, by which JetStream knows what was sent before.
+    pub id: Option<String>,
+}
+
+impl Outgoing {
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(id) = &self.id {
+            headers.insert(NATS_MESSAGE_ID, id.as_str());
+        }
+        headers
+    }
+}
+
+/// Why a message did not go out, or was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSent {
+    /// No connection takes it: why.
+    #[error("{0}")]
+    Refused(String),
+    /// It may be sent again: what is in its way.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// A message that came.
@@ -41,7 +77,7 @@ impl From<async_nats::Message> for Received {
 
 /// Messages come as long as this is there.
 #[derive(Debug)]
-pub struct Held(JoinHandle<()>);
+pub struct Held(pub(crate) JoinHandle<()>);
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -58,34 +94,54 @@ impl Messages {
     ///
     /// # Errors
     /// When the subject is the lattice's own, it is larger than the server takes, or the connection is lost.
-    pub async fn publish(
-        &self,
-        subject: String,
-        reply_to: Option<String>,
-        body: Vec<u8>,
-    ) -> Result<(), String> {
-        self.may_send(&subject)?;
-        reply_to.as_deref().map_or(Ok(()), |reply| self.check(reply))?;
-        let sent = match reply_to {
-            Some(reply) => self.client.publish_with_reply(subject, reply, body.into()).await,
-            None => self.client.publish(subject, body.into()).await,
+    pub async fn publish(&self, message: Outgoing) -> Result<(), NotSent> {
+        self.may_send(&message.subject)?;
+        message.reply_to.as_deref().map_or(Ok(()), |reply| self.check(reply))?;
+        let headers = message.headers();
+        let Outgoing { subject, reply_to, body, id } = message;
+        let client = &self.client;
+        let sent = match (reply_to, id) {
+            (Some(reply), Some(_)) => {
+                client.publish_with_reply_and_headers(subject, reply, headers, body.into()).await
+            }
+            (Some(reply), None) => client.publish_with_reply(subject, reply, body.into()).await,
+            (None, Some(_)) => client.publish_with_headers(subject, headers, body.into()).await,
+            (None, None) => client.publish(subject, body.into()).await,
         };
-        sent.map_err(|error| error.to_string())
+        sent.map_err(|error| match error.kind() {
+            PublishErrorKind::Send => NotSent::Failed(error.to_string()),
+            _ => NotSent::Refused(error.to_string()),
+        })
+    }
+
+    /// Waits until what was sent has come to the server.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub async fn flush(&self) -> Result<(), NotSent> {
+        self.is_connected()?;
+        self.client.flush().await.map_err(|error| NotSent::Failed(error.to_string()))
     }
 
     /// Sends a message and waits for an answer.
     ///
     /// # Errors
     /// When nobody listens, none comes in time, or as for `publish`.
-    pub async fn request(&self, subject: String, body: Vec<u8>, limit: Duration) -> Result<Received, String> {
-        self.may_send(&subject)?;
-        let late = || format!("no answer came within {} ms", limit.as_millis());
+    pub async fn request(&self, message: Outgoing, limit: Duration) -> Result<Received, NotSent> {
+        self.may_send(&message.subject)?;
+        let late = || NotSent::Failed(format!("no answer came within {} ms", limit.as_millis()));
+        let headers = message.headers();
+        let Outgoing { subject, body, .. } = message;
+        let request = Request::new().payload(body.into()).headers(headers).timeout(Some(limit));
         let answer =
-            timeout(limit, self.client.request(subject.clone(), body.into())).await.map_err(|_| late())?;
+            timeout(limit, self.client.send_request(subject.clone(), request)).await.map_err(|_| late())?;
         answer.map(Into::into).map_err(|error| match error.kind() {
-            RequestErrorKind::NoResponders => format!("nobody listens for `{subject}`"),
+            RequestErrorKind::NoResponders => NotSent::Failed(format!("nobody listens for `{subject}`")),
             RequestErrorKind::TimedOut => late(),
-            _ => error.to_string(),
+            RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
+                NotSent::Refused(error.to_string())
+            }
+            RequestErrorKind::Other => NotSent::Failed(error.to_string()),
         })
     }
 
@@ -112,22 +168,23 @@ impl Messages {
     }
 
     /// A component speaks over the host's connection, and not as the host.
-    fn check(&self, subject: &str) -> Result<(), String> {
+    fn check(&self, subject: &str) -> Result<(), NotSent> {
         if self.reserved.holds(subject) {
-            return Err(format!("`{subject}` is a subject of the lattice's own: no component speaks on it"));
+            let why = format!("`{subject}` is a subject of the lattice's own: no component speaks on it");
+            return Err(NotSent::Refused(why));
         }
         Ok(())
     }
 
-    fn may_send(&self, subject: &str) -> Result<(), String> {
+    fn may_send(&self, subject: &str) -> Result<(), NotSent> {
         self.check(subject)?;
         self.is_connected()
     }
 
-    fn is_connected(&self) -> Result<(), String> {
+    fn is_connected(&self) -> Result<(), NotSent> {
         match self.client.connection_state() {
             async_nats::connection::State::Connected => Ok(()),
-            _ => Err("NATS does not answer".to_owned()),
+            _ => Err(NotSent::Failed("NATS does not answer".to_owned())),
         }
     }
 }

@@ -6,19 +6,23 @@ mod objects;
 mod values;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use abide_oci::Registries;
-use abide_wasm::component as engine;
+use abide_wasm::component::{self as engine, Delivery, Message, NotSent, Subscription};
 
 pub use abide_oci::{Credential, Options as RegistryOptions};
 pub use engine::{
     Builtin, Config, Limits, Link, Local, Messaging, Provider, Remote, Running, Spec, StartFailed,
 };
+pub use objects::{Keeper, Neighbours};
 
+use crate::broker::{Broker, Outgoing, Take};
+use crate::effect::CallError;
 use crate::local::Requests;
 use crate::manifest::{Application, Deployment};
 use claims::{Claims, Issuers};
@@ -52,24 +56,33 @@ pub struct Carriers {
     pub messaging: Box<dyn Messaging>,
     /// Calls, where there are other hosts.
     pub remote: Option<Box<dyn Remote>>,
+    /// Their objects, where there are other hosts.
+    pub neighbours: Option<Arc<dyn Neighbours>>,
 }
 
 impl Carriers {
     /// Those of a host that is alone.
     #[must_use]
     pub fn local() -> Self {
-        Self { messaging: Box::new(Local::default()), remote: None }
+        Self { messaging: Box::new(Local::default()), remote: None, neighbours: None }
     }
 }
 
 /// The components and the builtin providers of a host.
-#[derive(Debug)]
 pub struct Components {
+    /// What others ask of this host's objects comes as long as this is there.
+    _asked: Option<Subscription>,
     engine: engine::Components,
     images: Images,
     limits: Limits,
     /// Of components that were signed, by their ids.
     claims: Mutex<BTreeMap<String, Claims>>,
+}
+
+impl fmt::Debug for Components {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Components").field("engine", &self.engine).finish_non_exhaustive()
+    }
 }
 
 /// Why a component does not run, or a provider.
@@ -96,12 +109,21 @@ impl Components {
         let ports = engine::Ports {
             keyvalue: Box::new(Values::new(settings.folder.join("components.redb"))),
             messaging: carriers.messaging,
-            objects: Box::new(objects::Residents(settings.requests.clone())),
+            objects: Box::new(objects::Residents {
+                requests: settings.requests.clone(),
+                neighbours: carriers.neighbours.clone(),
+            }),
             remote: carriers.remote,
             told: Box::new(told),
         };
+        let engine = engine::Components::new(&options, ports)?;
+        let asked = carriers.neighbours.map(|neighbours| {
+            let (requests, limit) = (settings.requests.clone(), settings.limits.time);
+            engine.wait(neighbours.serve(Keeper { requests, granted: engine.granted(), limit }))
+        });
         Ok(Self {
-            engine: engine::Components::new(&options, ports)?,
+            _asked: asked.transpose().map_err(io::Error::other)?,
+            engine,
             images: Images {
                 allow_files: settings.allow_files,
                 issuers: settings.issuers.clone(),
@@ -230,6 +252,38 @@ impl Components {
         }
         Ok(limits)
     }
+}
+
+impl Broker for Components {
+    fn subscribe(&self, subject: &str, group: Option<&str>, take: Take) -> Result<Subscription, String> {
+        let take = Mutex::new(take);
+        let delivery: Delivery = Arc::new(move |message: Message| {
+            (take.lock().unwrap_or_else(PoisonError::into_inner))(&message.subject, &message.body);
+            Box::pin(async {})
+        });
+        self.engine.subscribe(subject, group, delivery)
+    }
+
+    fn publish(&self, message: Outgoing<'_>, limit: Duration) -> Result<(), CallError> {
+        self.engine.publish(own(message), limit).map_err(not_sent)
+    }
+
+    fn request(&self, message: Outgoing<'_>, limit: Duration) -> Result<Vec<u8>, CallError> {
+        self.engine.request(own(message), limit).map(|answer| answer.body).map_err(not_sent)
+    }
+}
+
+fn own(message: Outgoing<'_>) -> Message {
+    Message {
+        subject: message.subject.to_owned(),
+        body: message.body.to_vec(),
+        reply_to: message.reply_to.map(ToOwned::to_owned),
+        id: Some(message.id.to_owned()),
+    }
+}
+
+fn not_sent(failed: NotSent) -> CallError {
+    CallError { message: failed.why, permanent: failed.is_final }
 }
 
 /// The longest that a call may take, in seconds.

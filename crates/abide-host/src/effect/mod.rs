@@ -1,6 +1,6 @@
 //! Effects: calls that change the world outside, sent after the record that orders them is durable.
 //!
-//! A [`Target`] makes one call; [`JsonLines`], [`Exec`], [`Http`] and [`KeyValue`] are builtin, [`Called`] is a component. A [`Dispatcher`] decides which call goes when:
+//! A [`Target`] makes one call; [`JsonLines`], [`Exec`], [`Http`], [`KeyValue`] and [`Messages`] are builtin, [`Called`] is a component. A [`Dispatcher`] decides which call goes when:
 //! one in flight for each object and target, in the order of the records, tried again or abandoned, each ending in one
 //! [`Outcome`]. Which effects there are, and what is recorded of them, is left to the engine.
 
@@ -10,6 +10,7 @@ mod exec;
 pub(crate) mod http;
 mod json_lines;
 pub(crate) mod keyvalue;
+pub(crate) mod messages;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use json_lines::JsonLines;
 #[cfg(feature = "components")]
 pub(crate) use keyvalue::open_database;
 pub use keyvalue::{APPLIED_MAX, BUCKETS_MAX, KEY_BYTES_MAX, KeyValue, KeyValueConfig, VALUE_BYTES_MAX};
+pub use messages::Messages;
 
 /// Most bytes of a result or of a failure's text that are kept.
 pub const RESULT_BYTES_MAX: usize = 64 * 1024;

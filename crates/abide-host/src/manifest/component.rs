@@ -91,6 +91,7 @@ pub(super) enum Builtin {
     Exec,
     Http,
     KeyValue,
+    Messaging,
 }
 
 /// A link as it is written.
@@ -120,12 +121,13 @@ impl RawLink {
     }
 }
 
-const BUILTINS: [(&str, Builtin); 5] = [
+const BUILTINS: [(&str, Builtin); 6] = [
     ("abide+builtin://csv", Builtin::Csv),
     ("abide+builtin://jsonl", Builtin::JsonLines),
     ("abide+builtin://exec", Builtin::Exec),
     ("abide+builtin://http", Builtin::Http),
     ("abide+builtin://keyvalue", Builtin::KeyValue),
+    ("abide+builtin://messaging", Builtin::Messaging),
 ];
 
 /// Reads a component. `None` where too little of it is right to go on with; everything is reported.

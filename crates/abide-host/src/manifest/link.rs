@@ -13,7 +13,7 @@ use super::deployment::{Builder, Deployment};
 use super::offer;
 use super::target::{self, TargetConfig, TargetKind};
 use super::{EffectLink, ObjectComponent, http, keyvalue};
-use crate::source::{At, Mapping, Mode, Recipient, Source, SourceConfig, suggestion};
+use crate::source::{At, Mapping, Mode, Recipient, Source, SourceConfig, SourceKind, suggestion};
 
 /// The one interface that an object offers to components.
 const CLIENT: &str = "abide:object/client";
@@ -60,12 +60,12 @@ enum Role {
     Source,
     /// What effects call.
     Target,
-    /// What messages drive: a component, or a provider of components.
+    /// What messages drive: a component, or a provider of components. Effects may send messages by the same provider.
     Deployed,
 }
 
-/// `jsonl` is a source where it observes or links to something, and a target otherwise; a component is what effects call where
-/// objects alone link to it.
+/// `jsonl` is a source where it observes or links to something, and a target otherwise; `messaging` is a source where it observes. It
+/// and `keyvalue` are what effects call where objects alone link to them, and so is a component.
 fn role(component: &Component, all: &[Component]) -> Role {
     match &component.kind {
         ComponentKind::Object(_) => Role::Object,
@@ -78,15 +78,25 @@ fn role(component: &Component, all: &[Component]) -> Role {
             Builtin::Csv => Role::Source,
             Builtin::KeyValue if is_linked(component, all, false) => Role::Deployed,
             Builtin::Exec | Builtin::Http | Builtin::KeyValue => Role::Target,
-            Builtin::JsonLines => {
-                let observes = match &part.properties.kind {
-                    NodeKind::Map(entries) => entries.iter().any(|(key, _)| key.text == "observations"),
-                    _ => false,
-                };
-                if observes || !component.links.is_empty() { Role::Source } else { Role::Target }
+            Builtin::JsonLines if observes(part) || !component.links.is_empty() => Role::Source,
+            Builtin::JsonLines => Role::Target,
+            Builtin::Messaging if observes(part) => Role::Source,
+            Builtin::Messaging
+                if component.links.is_empty() && is_called_by_objects_alone(component, all) =>
+            {
+                Role::Target
             }
+            Builtin::Messaging => Role::Deployed,
         },
     }
+}
+
+fn is_called_by_objects_alone(component: &Component, all: &[Component]) -> bool {
+    is_linked(component, all, true) && !is_linked(component, all, false)
+}
+
+fn observes(part: &CapabilityPart) -> bool {
+    matches!(&part.properties.kind, NodeKind::Map(entries) if entries.iter().any(|(key, _)| key.text == "observations"))
 }
 
 /// Whether objects, or with `objects` false others, link to a component.
@@ -110,7 +120,12 @@ impl<'a> Joiner<'a> {
             let recipients = self.recipients(component);
             let name = Arc::clone(&component.name.value);
             let Some(reader) = self.properties(component, part, "a source") else { continue };
-            let config = SourceConfig::read(name, part.builtin == Builtin::Csv, reader, self.base);
+            let kind = match part.builtin {
+                Builtin::Csv => SourceKind::Csv,
+                Builtin::Messaging => SourceKind::Messages,
+                _ => SourceKind::JsonLines,
+            };
+            let config = SourceConfig::read(name, kind, reader, self.base);
             let (Some(config), Some(recipients)) = (config, recipients) else { continue };
             if let Some(mapping) = Mapping::bind(&config, &recipients, self.out) {
                 sources.push(Source { config, mapping: Arc::new(mapping) });
@@ -121,10 +136,14 @@ impl<'a> Joiner<'a> {
 
     fn targets(&self) -> Vec<TargetConfig> {
         let mut targets = Vec::new();
-        for component in
-            self.components.iter().filter(|c| self.roles.get(&c.name.value) == Some(&Role::Target))
-        {
+        for component in self.components {
             let name = &component.name;
+            if self.is_shared(component) && is_linked(component, self.components, true) {
+                targets.push(TargetConfig { name: Arc::clone(&name.value), kind: TargetKind::Messages });
+            }
+            if self.roles.get(&name.value) != Some(&Role::Target) {
+                continue;
+            }
             for link in &component.links {
                 let message = format!("`{}` is a target of effects; it links to nothing", name.value);
                 self.out.error(
@@ -148,6 +167,10 @@ impl<'a> Joiner<'a> {
                         Builtin::Exec => target::read_exec(reader, self.base),
                         Builtin::Http => http::read(reader),
                         Builtin::KeyValue => keyvalue::read(reader),
+                        Builtin::Messaging => {
+                            reader.finish();
+                            Some(TargetKind::Messages)
+                        }
                         Builtin::JsonLines | Builtin::Csv => target::read_json_lines(reader, self.base),
                     }
                 }
@@ -155,6 +178,12 @@ impl<'a> Joiner<'a> {
             targets.extend(kind.map(|kind| TargetConfig { name: Arc::clone(&name.value), kind }));
         }
         targets
+    }
+
+    /// Whether effects and components call the same provider.
+    fn is_shared(&self, component: &Component) -> bool {
+        component.builtin() == Some(Builtin::Messaging)
+            && self.roles.get(&component.name.value) == Some(&Role::Deployed)
     }
 
     /// What messages drive, with its links.
@@ -328,6 +357,7 @@ impl<'a> Joiner<'a> {
         let name = &link.target.value;
         let (message, help) = match self.roles.get(&component.name.value) {
             Some(Role::Target) => return true,
+            Some(Role::Deployed) if self.is_shared(component) => return true,
             Some(Role::Deployed) => {
                 let help = "effects call what objects alone link to: name it once more, under another name, for them";
                 (format!("`{name}` is driven by messages; an object's effects do not call it"), help)

@@ -26,7 +26,7 @@ use abide_core::schema::Schema;
 use abide_core::time::Span;
 use abide_core::value::Value;
 
-use crate::source::{Mode, Source};
+use crate::source::{Input, Mode, Source};
 
 pub use component::{ACTING_HELP, acting};
 pub use deployment::{ComponentSpec, Deployment, ProviderSpec};
@@ -100,6 +100,14 @@ impl Application {
     #[must_use]
     pub fn is_replay(&self) -> bool {
         self.sources.iter().any(|source| source.config.mode == Mode::Replay)
+    }
+
+    /// Whether sources take messages, or effects send some.
+    #[must_use]
+    pub fn has_messages(&self) -> bool {
+        let takes = |source: &Source| matches!(source.config.input, Input::Messages { .. });
+        self.sources.iter().any(takes)
+            || self.targets.iter().any(|target| target.kind == TargetKind::Messages)
     }
 
     /// The target of that name.

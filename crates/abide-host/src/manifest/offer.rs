@@ -1,6 +1,6 @@
 //! What the builtin targets offer, and whether links and effects keep to it.
 //!
-//! `jsonl` and `exec` take any call. `http` and `keyvalue` have functions with parameters: what is known of an effect's
+//! `jsonl` and `exec` take any call. `http`, `keyvalue` and `messaging` have functions with parameters: what is known of an effect's
 //! arguments before anything runs is checked against them here, so that it is no failure later.
 
 use std::ops::Range;
@@ -13,6 +13,7 @@ use abide_core::schema::{Effect, Schema, Template, TextPart};
 use super::component::{Builtin, RawLink};
 use super::target::{TargetConfig, TargetKind};
 use crate::effect::http::{METHODS, checked, header_name, takes_body};
+use crate::effect::messages::{CONSUMER, MESSAGE_KEYS, check_subject};
 use crate::effect::{HttpConfig, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::source::{At, suggestion};
 
@@ -34,6 +35,8 @@ enum Param {
     Integer,
     Json,
     HttpRequest,
+    Message,
+    Subject,
 }
 
 const HTTP: &[Interface] = &[Interface {
@@ -62,6 +65,14 @@ const KEY_VALUE: &[Interface] = &[
     },
 ];
 
+const MESSAGING: &[Interface] = &[Interface {
+    name: CONSUMER,
+    functions: &[
+        Function { name: "publish", params: &[("message", Param::Message)] },
+        Function { name: "request", params: &[("subject", Param::Subject), ("body", Param::Json)] },
+    ],
+}];
+
 /// What a link leads to.
 pub(super) struct Callee<'a> {
     pub(super) builtin: Builtin,
@@ -75,6 +86,7 @@ impl Callee<'_> {
         match self.builtin {
             Builtin::Http => Some(HTTP),
             Builtin::KeyValue => Some(KEY_VALUE),
+            Builtin::Messaging => Some(MESSAGING),
             Builtin::Csv | Builtin::JsonLines | Builtin::Exec => None,
         }
     }
@@ -161,6 +173,11 @@ impl Callee<'_> {
         for ((name, param), arg) in function.params.iter().zip(&effect.args) {
             match param {
                 Param::HttpRequest => self.check_request(arg, fault),
+                Param::Message => check_message(arg, fault),
+                Param::Subject => {
+                    text(name, arg, fault);
+                    check_constant_subject(constant_text(arg), fault);
+                }
                 Param::Key => {
                     text(name, arg, fault);
                     if let Some(key) = constant_text(arg).filter(|k| k.is_empty() || k.len() > KEY_BYTES_MAX)
@@ -245,6 +262,32 @@ impl Callee<'_> {
         } else {
             check_headers(get("headers"), None, fault);
         }
+    }
+}
+
+fn check_message(arg: &Template, fault: &mut dyn FnMut(String, String)) {
+    let Some(members) = members(arg) else {
+        let help = "write `{ subject: …, body: … }`";
+        fault("the argument of `publish` must be a mapping".to_owned(), help.to_owned());
+        return;
+    };
+    for (name, _) in members.iter().filter(|(name, _)| !MESSAGE_KEYS.contains(name)) {
+        fault(format!("a message has no `{name}`"), suggestion(name, MESSAGE_KEYS, "keys of a message"));
+    }
+    let get = |wanted: &str| members.iter().find(|(name, _)| *name == wanted).map(|(_, member)| member);
+    if get("subject").is_none() {
+        fault("the message has no `subject`".to_owned(), "add `subject:`".to_owned());
+    }
+    for (name, member) in [("subject", get("subject")), ("reply_to", get("reply_to"))] {
+        let Some(member) = member.filter(|member| name == "subject" || !member.is_null()) else { continue };
+        member.text(name, fault);
+        check_constant_subject(member.constant(), fault);
+    }
+}
+
+fn check_constant_subject(subject: Option<String>, fault: &mut dyn FnMut(String, String)) {
+    if let Some(Err(why)) = subject.map(|subject| check_subject(&subject)) {
+        fault(why, "write it as in `orchard.alarms`".to_owned());
     }
 }
 

@@ -9,8 +9,9 @@ use abide_core::document::{NodeKind, Reader};
 
 use super::BehaviourSpec;
 use crate::behaviour::Compiler;
+use crate::broker::Broker;
 use crate::effect::{
-    Called, Exec, ExecConfig, Http, HttpConfig, JsonLines, KeyValue, KeyValueConfig, Target,
+    Called, Exec, ExecConfig, Http, HttpConfig, JsonLines, KeyValue, KeyValueConfig, Messages, Target,
 };
 use crate::source::At;
 
@@ -34,16 +35,24 @@ pub enum TargetKind {
     Http(HttpConfig),
     /// Values in a file of the data folder.
     KeyValue(KeyValueConfig),
+    /// A message for each effect.
+    Messages,
     /// A function of a component, called for each effect.
     Component(BehaviourSpec),
 }
 
 impl TargetConfig {
-    /// Makes it ready for calls. `folder` is the data folder.
+    /// Makes it ready for calls. `folder` is the data folder, and messages go by the broker.
     ///
     /// # Errors
-    /// If the file cannot be opened, the program is not there, a variable is not set, or the component cannot be loaded.
-    pub fn open(&self, folder: &Path, compiler: &Compiler) -> io::Result<Arc<dyn Target>> {
+    /// If the file cannot be opened, the program is not there, a variable is not set, the component cannot be loaded, or there is no
+    /// broker.
+    pub fn open(
+        &self,
+        folder: &Path,
+        compiler: &Compiler,
+        broker: Option<&Arc<dyn Broker>>,
+    ) -> io::Result<Arc<dyn Target>> {
         match &self.kind {
             TargetKind::JsonLines(path) => Ok(Arc::new(JsonLines::open(path)?)),
             TargetKind::Exec(config) => {
@@ -57,6 +66,11 @@ impl TargetConfig {
             TargetKind::KeyValue(config) => {
                 let path = folder.join(format!("keyvalue-{}.redb", self.name));
                 Ok(Arc::new(KeyValue::open(&path, config.clone())?))
+            }
+            TargetKind::Messages => {
+                let broker =
+                    broker.ok_or_else(|| io::Error::other("there is nothing here that carries messages"))?;
+                Ok(Arc::new(Messages::new(Arc::clone(broker))))
             }
             TargetKind::Component(spec) => {
                 let called = compiler.callable(spec).map_err(|error| io::Error::other(error.to_string()))?;

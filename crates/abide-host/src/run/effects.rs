@@ -10,6 +10,7 @@ use std::time::Duration;
 use abide_core::time::{Span, Timestamp};
 
 use crate::behaviour::Compiler;
+use crate::broker::Broker;
 use crate::clock::wall_clock;
 use crate::effect::{self, Backoff, Dispatcher, DispatcherConfig, Request};
 use crate::host::{Host, HostError};
@@ -37,6 +38,7 @@ impl Effects {
         application: &Application,
         folder: &Path,
         compiler: &Compiler,
+        broker: Option<&Arc<dyn Broker>>,
         replayed: bool,
     ) -> Result<Self, RunError> {
         let links = application.objects.iter().flat_map(|component| &component.links);
@@ -48,7 +50,7 @@ impl Effects {
         let needed = |name| !replayed || live.iter().any(|(target, _)| target == name);
         for config in application.targets.iter().filter(|config| needed(&config.name)) {
             let open = config
-                .open(folder, compiler)
+                .open(folder, compiler, broker)
                 .map_err(|source| RunError::Target { target: Arc::clone(&config.name), source })?;
             targets.insert(Arc::clone(&config.name), open);
         }

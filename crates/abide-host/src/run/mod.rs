@@ -25,6 +25,7 @@ use abide_store::{Disk, FileDisk};
 
 use crate::ask::by_name;
 use crate::behaviour::{Compiler, Image, Images};
+use crate::broker::Broker;
 use crate::clock::wall_clock;
 use crate::host::{Host, HostError, Known, Recovered, Ticked};
 use crate::keys::Keys;
@@ -167,6 +168,8 @@ pub struct Run<'a> {
     pub dev: bool,
     /// What components of this process ask of its objects.
     pub requests: Requests,
+    /// What carries messages, where something does.
+    pub broker: Option<Arc<dyn Broker>>,
 }
 
 /// What a run came to.
@@ -207,7 +210,8 @@ impl Run<'_> {
             (self.progress)(Progress::Note(note.clone()));
         }
         let mut server = Server::listen(&self.folder, &self.requests)?;
-        let mut effects = Effects::open(self.application, &self.folder, &self.compiler, true)?;
+        let mut effects =
+            Effects::open(self.application, &self.folder, &self.compiler, self.broker.as_ref(), true)?;
         effects.send(host.pending_effects());
         let remaining = Some(input.remaining());
         (self.progress)(Progress::Started { recovered: host.recovered().clone(), remaining });
@@ -234,7 +238,7 @@ impl Run<'_> {
         let mut errors = Vec::new();
         for source in &self.application.sources {
             let cursor = host.engine().cursor(&source.config.name).and_then(LiveCursor::from_bytes);
-            match Live::start(source.clone(), cursor, 4096) {
+            match Live::start(source.clone(), cursor, 4096, self.broker.as_deref()) {
                 Ok(live) => sources.push(live),
                 Err(error) => errors.push(error),
             }
@@ -242,7 +246,8 @@ impl Run<'_> {
         if !errors.is_empty() {
             return Err(RunError::Sources(errors));
         }
-        let mut effects = Effects::open(self.application, &self.folder, &self.compiler, false)?;
+        let mut effects =
+            Effects::open(self.application, &self.folder, &self.compiler, self.broker.as_ref(), false)?;
         effects.send(host.pending_effects());
         (self.progress)(Progress::Started { recovered: host.recovered().clone(), remaining: None });
         let (ticks, problems) = live::run(self, &mut host, sources, &mut effects, &mut server)?;

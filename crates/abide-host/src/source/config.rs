@@ -47,8 +47,10 @@ pub enum Format {
         /// An ASCII character.
         delimiter: u8,
     },
-    /// A JSON object a line.
-    JsonLines,
+    /// A JSON object a line, or a JSON value a message.
+    Json,
+    /// A CBOR item a message.
+    Cbor,
 }
 
 /// Where a source's lines come from.
@@ -58,6 +60,24 @@ pub enum Input {
     Stdin,
     /// A file or a FIFO.
     File(PathBuf),
+    /// Messages of a subject.
+    Messages {
+        /// Words with dots between; `*` stands for a word, and `>` at the end for one or more.
+        subject: Box<str>,
+        /// Who share the messages between them.
+        group: Option<Box<str>>,
+    },
+}
+
+/// What kind of source it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// `abide+builtin://csv`.
+    Csv,
+    /// `abide+builtin://jsonl`.
+    JsonLines,
+    /// `abide+builtin://messaging`.
+    Messages,
 }
 
 impl Input {
@@ -132,11 +152,18 @@ pub enum ArgumentConfig {
 impl SourceConfig {
     /// Reads the properties of a source. Relative paths are relative to `base`. Whether its columns, mutations and
     /// units fit is found out when it is bound.
-    pub fn read(name: Arc<str>, is_csv: bool, mut reader: Reader<'_>, base: &Path) -> Option<Self> {
+    pub fn read(name: Arc<str>, kind: SourceKind, mut reader: Reader<'_>, base: &Path) -> Option<Self> {
         let out = reader.diagnostics();
-        let input = reader.required_text("path").map(|path| Input::new(path, base));
-        let mode = read_mode(&mut reader);
-        let format = if is_csv { read_delimiter(&mut reader) } else { Some(Format::JsonLines) };
+        let input = match kind {
+            SourceKind::Messages => read_subject(&mut reader),
+            _ => reader.required_text("path").map(|path| Input::new(path, base)),
+        };
+        let mode = read_mode(&mut reader, kind);
+        let format = match kind {
+            SourceKind::Csv => read_delimiter(&mut reader),
+            SourceKind::JsonLines => Some(Format::Json),
+            SourceKind::Messages => read_encoding(&mut reader),
+        };
         let time = match reader.optional("time") {
             Some(node) => read_time(node, out).map(Some),
             None if mode == Some(Mode::Replay) => {
@@ -172,10 +199,66 @@ impl SourceConfig {
     }
 }
 
-fn read_mode(reader: &mut Reader<'_>) -> Option<Mode> {
+/// `subject` and `group`.
+fn read_subject(reader: &mut Reader<'_>) -> Option<Input> {
     let out = reader.diagnostics();
-    let Some(node) = reader.optional("mode") else { return Some(Mode::Replay) };
+    let place = reader.place();
+    let node = reader.required("subject");
+    let group = reader.text("group").map(Box::from);
+    if group.as_deref().is_some_and(|group: &str| !is_word(group)) {
+        out.error(place, "`group` is no name", "write one word without spaces");
+        return None;
+    }
+    let node = node?;
+    let subject = text(node, "`subject`", out)?;
+    let is_wild = |word: &str| word.contains(['*', '>']);
+    let words: Vec<&str> = subject.split('.').collect();
+    let fits = |(n, word): (usize, &&str)| match *word {
+        "*" => true,
+        ">" => n + 1 == words.len(),
+        word => is_word(word) && !is_wild(word),
+    };
+    if !words.iter().enumerate().all(fits) {
+        let help = "write words with dots between, as in `orchard.*.weather`; `*` is any word, and `>` at the end any words";
+        out.error(node.span.clone(), format!("`{subject}` is no subject"), help);
+        return None;
+    }
+    Some(Input::Messages { subject: subject.into(), group })
+}
+
+fn is_word(word: &str) -> bool {
+    !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+fn read_encoding(reader: &mut Reader<'_>) -> Option<Format> {
+    let out = reader.diagnostics();
+    let Some(node) = reader.optional("format") else { return Some(Format::Json) };
     match &node.kind {
+        NodeKind::Str(text) if text == "json" => Some(Format::Json),
+        NodeKind::Str(text) if text == "cbor" => Some(Format::Cbor),
+        _ => {
+            out.error(
+                node.span.clone(),
+                "`format` of messages must be `json` or `cbor`",
+                "`json` is the default",
+            );
+            None
+        }
+    }
+}
+
+fn read_mode(reader: &mut Reader<'_>, kind: SourceKind) -> Option<Mode> {
+    let out = reader.diagnostics();
+    let is_live = kind == SourceKind::Messages;
+    let Some(node) = reader.optional("mode") else {
+        return Some(if is_live { Mode::Live } else { Mode::Replay });
+    };
+    match &node.kind {
+        NodeKind::Str(text) if text == "replay" && is_live => {
+            let help = "take `mode` out; to play messages again, keep them as lines of JSON and read those";
+            out.error(node.span.clone(), "messages come as they come: they are not replayed", help);
+            None
+        }
         NodeKind::Str(text) if text == "replay" => Some(Mode::Replay),
         NodeKind::Str(text) if text == "live" => Some(Mode::Live),
         _ => {

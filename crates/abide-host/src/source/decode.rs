@@ -37,7 +37,7 @@ impl Decoder {
     pub(super) fn without_header(config: &SourceConfig, mapping: &Mapping) -> Option<Self> {
         match config.format {
             Format::Csv { .. } => None,
-            Format::JsonLines => {
+            Format::Json | Format::Cbor => {
                 Some(Self::Json { paths: mapping.columns().iter().map(|c| path(c)).collect() })
             }
         }
@@ -52,7 +52,7 @@ impl Decoder {
         let source_name = || Arc::clone(&config.name);
         let delimiter = match config.format {
             Format::Csv { delimiter } => delimiter,
-            Format::JsonLines => b',',
+            Format::Json | Format::Cbor => b',',
         };
         let mut splitter = Splitter::new(delimiter);
         let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
@@ -130,7 +130,7 @@ impl Row for DecodedRow<'_> {
     }
 }
 
-fn step<'a>(value: &'a serde_json::Value, key: &str) -> Option<&'a serde_json::Value> {
+pub(super) fn step<'a>(value: &'a serde_json::Value, key: &str) -> Option<&'a serde_json::Value> {
     match value {
         serde_json::Value::Object(entries) => entries.get(key),
         serde_json::Value::Array(items) => items.get(key.parse::<usize>().ok()?),
@@ -139,7 +139,7 @@ fn step<'a>(value: &'a serde_json::Value, key: &str) -> Option<&'a serde_json::V
 }
 
 /// The keys that lead to a value: a JSON pointer (RFC 6901) where it begins with `/`, else names with dots between.
-fn path(column: &str) -> Vec<String> {
+pub(super) fn path(column: &str) -> Vec<String> {
     match column.strip_prefix('/') {
         Some(pointer) => pointer.split('/').map(|key| key.replace("~1", "/").replace("~0", "~")).collect(),
         None => column.split('.').map(str::to_owned).collect(),

@@ -1,11 +1,13 @@
-//! A source that is read as it comes, by a thread of its own.
+//! A source that is read as it comes: by a thread of its own, or from what a broker delivers.
 
+use std::cell::Cell;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,6 +17,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sha2::{Digest, Sha256};
 
 use super::decode::Decoder;
+use super::messages::Listener;
+use crate::broker::{Broker, Subscription};
+
 use super::{Input, LINE_BYTES_MAX, LineError, LineProblem, Observation, Source, SourceError};
 
 /// How often a file is looked at for more, and a stop for having been asked.
@@ -22,12 +27,12 @@ const POLL: Duration = Duration::from_millis(50);
 /// Bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// How far a live source has come. Of standard input or a FIFO only `line` is kept: what was read of it is gone.
+/// How far a live source has come. Of standard input, a FIFO or messages only `line` is kept: what was read of them is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LiveCursor {
     /// Bytes of the file that were taken, up to the end of a line.
     pub offset: u64,
-    /// Lines that were taken.
+    /// Lines that were taken, or messages that came.
     pub line: u64,
     /// Bytes of the last of them, with its line ending.
     pub last_len: u64,
@@ -101,27 +106,59 @@ pub struct LiveReading {
     pub cursor: LiveCursor,
 }
 
-/// A source that is being read. At most `capacity` events wait to be taken; then the source waits.
-#[derive(Debug)]
+/// A source that is being read. At most `capacity` events wait to be taken; then the source waits, and messages are left out.
 pub struct Live {
     name: Arc<str>,
     events: Option<Receiver<LiveEvent>>,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    subscription: Option<Subscription>,
+    /// Messages for which there was no room.
+    left_out: Arc<AtomicU64>,
+    /// How far what was taken last has come.
+    cursor: Cell<LiveCursor>,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Live {
-    /// Opens the source and starts reading: a file after `cursor`, anything else from what comes next.
+    /// Opens the source and starts reading: a file after `cursor`, anything else from what comes next; messages from a broker.
     ///
     /// # Errors
-    /// If it cannot be opened, if a file's header lacks a column, or if a file is not the one that the cursor is of.
-    pub fn start(source: Source, cursor: Option<LiveCursor>, capacity: usize) -> Result<Self, SourceError> {
+    /// If it cannot be opened, if a file's header lacks a column, if a file is not the one that the cursor is of, or if there is no
+    /// broker for messages.
+    pub fn start(
+        source: Source,
+        cursor: Option<LiveCursor>,
+        capacity: usize,
+        broker: Option<&dyn Broker>,
+    ) -> Result<Self, SourceError> {
         let name = Arc::clone(&source.config.name);
+        let cursor = cursor.unwrap_or_default();
         let (events, receiver) = mpsc::sync_channel(capacity);
         let stopping = Arc::new(AtomicBool::new(false));
-        let reader = Lines::open(source, cursor.unwrap_or_default(), Arc::clone(&stopping))?;
-        let thread = thread::spawn(move || reader.run(&events));
-        Ok(Self { name, events: Some(receiver), stopping, thread: Some(thread) })
+        let left_out = Arc::new(AtomicU64::new(0));
+        let (mut thread, mut subscription) = (None, None);
+        if let Input::Messages { subject, group } = &source.config.input {
+            let mut listener = Listener::new(source.clone(), cursor, events, Arc::clone(&left_out));
+            let take = Box::new(move |subject: &str, payload: &[u8]| listener.take(subject, payload));
+            let listening = match broker {
+                Some(broker) => broker.subscribe(subject, group.as_deref(), take),
+                None => Err("there is nothing here that carries messages".to_owned()),
+            };
+            let failed =
+                |why| SourceError::Messages { source_name: Arc::clone(&name), subject: subject.clone(), why };
+            subscription = Some(listening.map_err(failed)?);
+        } else {
+            let reader = Lines::open(source, cursor, Arc::clone(&stopping))?;
+            thread = Some(thread::spawn(move || reader.run(&events)));
+        }
+        let cursor = Cell::new(cursor);
+        Ok(Self { name, events: Some(receiver), stopping, thread, subscription, left_out, cursor })
     }
 
     /// The source's name.
@@ -133,13 +170,38 @@ impl Live {
     /// The next event, if one is there.
     #[must_use]
     pub fn try_next(&self) -> Option<LiveEvent> {
-        self.events.as_ref()?.try_recv().ok()
+        self.told_left_out().or_else(|| self.seen(self.events.as_ref()?.try_recv().ok()?))
     }
 
     /// The next event; waits for one at most so long.
     #[must_use]
     pub fn next_within(&self, wait_max: Duration) -> Option<LiveEvent> {
-        self.events.as_ref()?.recv_timeout(wait_max).ok()
+        self.told_left_out().or_else(|| self.seen(self.events.as_ref()?.recv_timeout(wait_max).ok()?))
+    }
+
+    fn seen(&self, event: LiveEvent) -> Option<LiveEvent> {
+        if let LiveEvent::Reading(LiveReading { cursor, .. }) | LiveEvent::Problem(_, cursor) = &event {
+            self.cursor.set(*cursor);
+        }
+        Some(event)
+    }
+
+    fn told_left_out(&self) -> Option<LiveEvent> {
+        let count = self.left_out.swap(0, Ordering::Relaxed);
+        if count == 0 {
+            return None;
+        }
+        let cursor = self.cursor.get();
+        let message = format!("after it, {count} came faster than they are taken, and were left out");
+        let help = "send less, share the subject between hosts with `group`, or make ticks shorter";
+        let problem = LineProblem {
+            source: Arc::clone(&self.name),
+            unit: "message",
+            line: cursor.line,
+            message,
+            help: help.to_owned(),
+        };
+        Some(LiveEvent::Problem(problem, cursor))
     }
 }
 
@@ -147,6 +209,7 @@ impl Drop for Live {
     /// Ends the reading: what was not taken is read again after a restart.
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.subscription = None;
         // A thread that waits to hand an event over wakes when nobody can take it.
         self.events = None;
         if let Some(thread) = self.thread.take() {
@@ -174,6 +237,7 @@ impl Lines {
         let path = match &source.config.input {
             Input::Stdin => PathBuf::from("-"),
             Input::File(path) => path.clone(),
+            Input::Messages { subject, .. } => PathBuf::from(&**subject),
         };
         let read_error = |error| SourceError::Read {
             source_name: Arc::clone(&source.config.name),
@@ -372,6 +436,7 @@ fn open(input: &Input) -> io::Result<File> {
             let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
             File::options().read(true).custom_flags(flags).open(path)
         }
+        Input::Messages { .. } => Err(io::Error::from(io::ErrorKind::Unsupported)),
     }
 }
 

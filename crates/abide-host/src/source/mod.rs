@@ -1,13 +1,14 @@
-//! Sources: data from outside, read as lines of CSV or JSON and mapped to observations.
+//! Sources: data from outside, lines of CSV or JSON or messages of a broker, mapped to observations.
 //!
 //! A [`SourceConfig`] is what the manifest says; a [`Mapping`] is that bound to the schemas of the objects it reaches, so
 //! that nothing about a name, a type or a unit is left to find out while it runs. [`Replay`] plays recorded sources in
-//! the order of their times; [`Live`] reads one as it comes. Admission, and what a tick is, are left to the engine.
+//! the order of their times; [`Live`] reads one, or listens, as it comes. Admission, and what a tick is, are left to the engine.
 
 mod config;
 mod decode;
 mod live;
 mod mapping;
+mod messages;
 mod replay;
 mod time_format;
 
@@ -21,14 +22,15 @@ use abide_core::value::Value;
 
 pub(crate) use config::suggestion;
 pub use config::{
-    ArgumentConfig, At, Format, Input, Mode, ObjectConfig, ObservationConfig, SourceConfig, TimeConfig,
+    ArgumentConfig, At, Format, Input, Mode, ObjectConfig, ObservationConfig, SourceConfig, SourceKind,
+    TimeConfig,
 };
 pub use live::{Live, LiveCursor, LiveEvent, LiveReading};
 pub use mapping::{Mapping, Recipient};
 pub use replay::{Cursor, Replay, ResumeError};
 pub use time_format::TimeFormat;
 
-/// Most bytes of a line.
+/// Most bytes of a line, or of what a message says.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 /// Most broken lines that are kept of a source; all are counted.
 pub const PROBLEMS_MAX: usize = 100;
@@ -69,12 +71,14 @@ pub struct Observation {
     pub args: Vec<Value>,
 }
 
-/// A line that could not be read. The others are.
+/// A line or a message that could not be read. The others are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineProblem {
     /// The source's name.
     pub source: Arc<str>,
-    /// The line's number in its file, from 1.
+    /// `line` or `message`.
+    pub unit: &'static str,
+    /// The line's number in its file, from 1; of a message, how many have come.
     pub line: u64,
     /// What is wrong with it.
     pub message: String,
@@ -84,7 +88,7 @@ pub struct LineProblem {
 
 impl fmt::Display for LineProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` line {}: {}", self.source, self.line, self.message)
+        write!(f, "`{}` {} {}: {}", self.source, self.unit, self.line, self.message)
     }
 }
 
@@ -119,7 +123,8 @@ impl LineError {
     }
 
     fn at(self, source: &Arc<str>, line: u64) -> LineProblem {
-        LineProblem { source: Arc::clone(source), line, message: self.message, help: self.help }
+        let Self { message, help } = self;
+        LineProblem { source: Arc::clone(source), unit: "line", line, message, help }
     }
 }
 
@@ -162,6 +167,16 @@ pub enum SourceError {
         source_name: Arc<str>,
         /// What is wrong with it.
         message: String,
+    },
+    /// Its messages cannot be had.
+    #[error("the source `{source_name}` cannot listen for `{subject}`: {why}")]
+    Messages {
+        /// The source.
+        source_name: Arc<str>,
+        /// What it listens for.
+        subject: Box<str>,
+        /// Why not.
+        why: String,
     },
     /// The file is not the one that the cursor was taken from.
     #[error(

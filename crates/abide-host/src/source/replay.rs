@@ -320,6 +320,9 @@ fn read_all(config: &SourceConfig) -> Result<Vec<u8>, SourceError> {
             (PathBuf::from("-"), io::stdin().lock().read_to_end(&mut text).map(|_| text))
         }
         Input::File(path) => (path.clone(), std::fs::read(path)),
+        Input::Messages { subject, .. } => {
+            (PathBuf::from(&**subject), Err(io::Error::other("messages are not replayed")))
+        }
     };
     text.map_err(|error| SourceError::Read { source_name: Arc::clone(&config.name), path, error })
 }

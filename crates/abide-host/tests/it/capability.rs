@@ -3,6 +3,7 @@
 mod called;
 mod http;
 mod keyvalue;
+mod messages;
 mod offers;
 mod run;
 mod server;

@@ -11,7 +11,7 @@ use abide_core::schema::Schema;
 use abide_core::value::Value;
 use abide_host::source::{
     Cursor, Live, LiveCursor, LiveEvent, Mapping, Observation, Reading, Recipient, Replay, ResumeError,
-    Source, SourceConfig, TimeFormat,
+    Source, SourceConfig, SourceKind, TimeFormat,
 };
 use proptest::prelude::*;
 
@@ -51,10 +51,10 @@ observations:
   - { mutation: blow, args: { value: { column: wind, unit: '[mi_i]/h', missing: null } } }
 ";
 
-fn source_at(name: &str, is_csv: bool, properties: &str, base: &Path) -> Source {
+fn source_at(name: &str, kind: SourceKind, properties: &str, base: &Path) -> Source {
     let node = parse(properties).unwrap();
     let out = Diagnostics::default();
-    let config = SourceConfig::read(name.into(), is_csv, Reader::new(&node, "a source", &out).unwrap(), base);
+    let config = SourceConfig::read(name.into(), kind, Reader::new(&node, "a source", &out).unwrap(), base);
     let objects = ["ewr", "jfk"].map(Arc::from).into();
     let recipients = [Recipient { component: "guard".into(), schema: schema(), objects }];
     let mapping = config.as_ref().and_then(|config| Mapping::bind(config, &recipients, &out));
@@ -62,16 +62,16 @@ fn source_at(name: &str, is_csv: bool, properties: &str, base: &Path) -> Source 
     Source { config: config.unwrap(), mapping: Arc::new(mapping.unwrap()) }
 }
 
-fn source(is_csv: bool, properties: &str) -> Source {
-    source_at("weather", is_csv, properties, Path::new("/"))
+fn source(kind: SourceKind, properties: &str) -> Source {
+    source_at("weather", kind, properties, Path::new("/"))
 }
 
 fn replay(properties: &str, text: &str) -> Replay {
-    Replay::of(&[source(true, properties)], vec![text.as_bytes().to_vec()]).unwrap()
+    Replay::of(&[source(SourceKind::Csv, properties)], vec![text.as_bytes().to_vec()]).unwrap()
 }
 
 fn json_replay(properties: &str, text: &str) -> Replay {
-    Replay::of(&[source(false, properties)], vec![text.as_bytes().to_vec()]).unwrap()
+    Replay::of(&[source(SourceKind::JsonLines, properties)], vec![text.as_bytes().to_vec()]).unwrap()
 }
 
 fn schema() -> Arc<Schema> {
@@ -158,7 +158,7 @@ fn a_broken_line_is_said_and_stops_no_other() {
         text.push(b'\n');
     }
     text.extend(b"EWR,\xff\xfe,30,1\r\n\"EWR\", 2013-02-01T05:00:00Z , 50 ,\"1\"");
-    let replay = Replay::of(&[source(true, WEATHER)], vec![text]).unwrap();
+    let replay = Replay::of(&[source(SourceKind::Csv, WEATHER)], vec![text]).unwrap();
     assert_eq!((replay.len(), replay.problems().count), (1, 10));
     insta::assert_snapshot!(problems(&replay));
     insta::assert_snapshot!(all(replay), @r#"2013-02-01T05:00:00Z weather:12 ewr.observe(at="2013-02-01T05:00:00Z" value=10.0), ewr.blow(value=0.44704)"#);
@@ -239,7 +239,8 @@ observations:
 #[test]
 fn headers_are_checked_before_anything_runs() {
     let error = |text: &str| {
-        let errors = Replay::of(&[source(true, WEATHER)], vec![text.as_bytes().to_vec()]).unwrap_err();
+        let errors =
+            Replay::of(&[source(SourceKind::Csv, WEATHER)], vec![text.as_bytes().to_vec()]).unwrap_err();
         errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     insta::assert_snapshot!(
@@ -263,7 +264,7 @@ fn headers_are_checked_before_anything_runs() {
 #[test]
 fn a_file_that_is_not_there_is_said_for_every_source() {
     let folder = tempfile::tempdir().unwrap();
-    let sources = ["one", "two"].map(|name| source_at(name, true, WEATHER, folder.path()));
+    let sources = ["one", "two"].map(|name| source_at(name, SourceKind::Csv, WEATHER, folder.path()));
     let errors = Replay::open(&sources).unwrap_err();
     let shown: Vec<_> =
         errors.iter().map(|e| e.to_string().replace(folder.path().to_str().unwrap(), "")).collect();
@@ -321,7 +322,7 @@ fn season() -> Vec<u8> {
 }
 
 fn two_sources() -> [Source; 2] {
-    ["a", "b"].map(|name| source_at(name, true, WEATHER, Path::new("/")))
+    ["a", "b"].map(|name| source_at(name, SourceKind::Csv, WEATHER, Path::new("/")))
 }
 
 #[test]
@@ -395,10 +396,10 @@ proptest! {
     fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut text = b"station,t,temp,wind\n".to_vec();
         text.extend(&bytes);
-        let replay = Replay::of(&[source(true, WEATHER)], vec![text]).unwrap();
+        let replay = Replay::of(&[source(SourceKind::Csv, WEATHER)], vec![text]).unwrap();
         let lines = bytes.split(|b| *b == b'\n').filter(|l| !l.iter().all(u8::is_ascii_whitespace)).count();
         prop_assert_eq!(replay.len() + usize::try_from(replay.problems().count).unwrap(), lines);
-        prop_assert!(Replay::of(&[source(false, WEATHER)], vec![bytes]).is_ok());
+        prop_assert!(Replay::of(&[source(SourceKind::JsonLines, WEATHER)], vec![bytes]).is_ok());
     }
 }
 
@@ -431,7 +432,7 @@ mod live {
         fn source(&self) -> Source {
             source_at(
                 "weather",
-                true,
+                SourceKind::Csv,
                 &WEATHER.replace("\nmissing:", "\nmode: live\nmissing:"),
                 self.folder.path(),
             )
@@ -443,7 +444,7 @@ mod live {
         }
 
         fn start(&self, cursor: Option<LiveCursor>) -> Live {
-            Live::start(self.source(), cursor, 4).unwrap()
+            Live::start(self.source(), cursor, 4, None).unwrap()
         }
     }
 
@@ -512,21 +513,21 @@ mod live {
         let (_, second) = next(&live);
         drop(live);
         fs::write(folder.path(), format!("{HEADER}{}", line(1))).unwrap();
-        assert!(Live::start(folder.source(), Some(first), 4).is_ok());
-        let error = Live::start(folder.source(), Some(second), 4).unwrap_err().to_string();
+        assert!(Live::start(folder.source(), Some(first), 4, None).is_ok());
+        let error = Live::start(folder.source(), Some(second), 4, None).unwrap_err().to_string();
         insta::assert_snapshot!(error.replace(folder.folder.path().to_str().unwrap(), ""));
         fs::write(folder.path(), format!("{HEADER}{}{}", line(3), line(4))).unwrap();
-        assert!(Live::start(folder.source(), Some(first), 4).is_err());
+        assert!(Live::start(folder.source(), Some(first), 4, None).is_err());
     }
 
     #[test]
     fn a_column_that_is_not_there_is_said_at_the_start() {
         let folder = Folder::new();
         folder.append("station,t,temp\n");
-        let error = Live::start(folder.source(), None, 4).unwrap_err().to_string();
+        let error = Live::start(folder.source(), None, 4, None).unwrap_err().to_string();
         insta::assert_snapshot!(error, @"the source `weather` has no column `wind` in its header; the columns are `station`, `t` and `temp`");
         let nothing = Folder::new();
-        assert!(Live::start(nothing.source(), None, 4).is_err());
+        assert!(Live::start(nothing.source(), None, 4, None).is_err());
     }
 
     #[test]
@@ -571,5 +572,173 @@ mod live {
         drop(writer);
         assert_eq!(next(&live).0, 3);
         assert_eq!(live.next_within(LONG), Some(LiveEvent::End));
+    }
+}
+
+mod messages {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use abide_host::broker::{Broker, Outgoing, Subscription, Take};
+    use abide_host::effect::CallError;
+
+    use super::*;
+
+    /// Delivers what a test gives it, and nothing once nobody listens.
+    #[derive(Default)]
+    struct Post {
+        take: Arc<Mutex<Option<Take>>>,
+        asked: Mutex<Vec<(String, Option<String>)>>,
+    }
+
+    struct Listening(Arc<Mutex<Option<Take>>>);
+
+    impl Drop for Listening {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() = None;
+        }
+    }
+
+    impl Broker for Post {
+        fn subscribe(&self, subject: &str, group: Option<&str>, take: Take) -> Result<Subscription, String> {
+            self.asked.lock().unwrap().push((subject.to_owned(), group.map(str::to_owned)));
+            *self.take.lock().unwrap() = Some(take);
+            Ok(Box::new(Listening(Arc::clone(&self.take))))
+        }
+
+        fn publish(&self, _: Outgoing<'_>, _: Duration) -> Result<(), CallError> {
+            unreachable!("a source sends nothing")
+        }
+
+        fn request(&self, _: Outgoing<'_>, _: Duration) -> Result<Vec<u8>, CallError> {
+            unreachable!("a source asks nothing")
+        }
+    }
+
+    impl Post {
+        fn deliver(&self, subject: &str, payload: &[u8]) {
+            if let Some(take) = &mut *self.take.lock().unwrap() {
+                take(subject, payload);
+            }
+        }
+    }
+
+    fn listen(post: &Post, properties: &str, cursor: Option<LiveCursor>) -> Live {
+        let source = source(SourceKind::Messages, properties);
+        Live::start(source, cursor, 4, Some(post)).unwrap()
+    }
+
+    fn taken(live: &Live) -> Vec<String> {
+        let mut all = Vec::new();
+        while let Some(event) = live.try_next() {
+            match event {
+                LiveEvent::Reading(reading) => {
+                    let shown = reading.observations.iter().map(shown_observation).collect::<Vec<_>>();
+                    all.push(format!("{} {}", reading.line, shown.join(", ")));
+                }
+                LiveEvent::Problem(problem, _) => all.push(problem.with_help()),
+                other => all.push(format!("{other:?}")),
+            }
+        }
+        all
+    }
+
+    const AIR: &str = "
+subject: orchard.*.air
+object: '@subject.2'
+observations:
+  - { mutation: blow, args: { value: { column: wind.speed, unit: m/s } } }
+";
+
+    #[test]
+    fn what_a_message_says_becomes_observations_of_the_object_in_its_subject() {
+        let post = Post::default();
+        let live = listen(&post, AIR, None);
+        assert_eq!(*post.asked.lock().unwrap(), [("orchard.*.air".to_owned(), None)]);
+        post.deliver("orchard.ewr.air", br#"{"wind": {"speed": 3.5}}"#);
+        post.deliver("orchard.jfk.air", br#"{"wind": {}}"#);
+        post.deliver("orchard.lga.air", br#"{"wind": {"speed": 1}}"#);
+        post.deliver("orchard.ewr.air", b"no json");
+        let first = taken(&live);
+        post.deliver("orchard.ewr.air", b"3");
+        post.deliver("orchard.ewr.air", br#"{"wind": {"speed": "strong"}}"#);
+        post.deliver("orchard.ewr.air", &vec![b' '; (1 << 20) + 1]);
+        insta::assert_snapshot!([first, taken(&live)].concat().join("\n"));
+    }
+
+    #[test]
+    fn cbor_is_read_as_its_json() {
+        let post = Post::default();
+        let live = listen(&post, &AIR.replace("object:", "format: cbor\nobject:"), None);
+        let cbor = |hex: &str| {
+            (0..hex.len())
+                .step_by(2)
+                .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+                .collect::<Vec<_>>()
+        };
+        let subject = "orchard.ewr.air";
+        // {"wind": {"speed": 3.5}} with a half float; the same of indefinite length, and behind a tag.
+        post.deliver(subject, &cbor("a16477696e64a1657370656564f94300"));
+        post.deliver(subject, &cbor("bf6477696e64bf657370656564f94300ffff"));
+        post.deliver(subject, &cbor("d9d9f7a16477696e64a165737065656418fa"));
+        // Not a number, null, bytes.
+        post.deliver(subject, &cbor("a16477696e64a1657370656564f97e00"));
+        let first = taken(&live);
+        post.deliver(subject, &cbor("a16477696e64a1657370656564f6"));
+        post.deliver(subject, &cbor("a16477696e64a165737065656443010203"));
+        // Cut off, more than one item, a key that is a list.
+        post.deliver(subject, &cbor("a16477696e64a165737065656443"));
+        post.deliver(subject, &cbor("a000"));
+        let second = taken(&live);
+        post.deliver(subject, &cbor("a18001"));
+        post.deliver(subject, &[0x81; 4096]);
+        insta::assert_snapshot!([first, second, taken(&live)].concat().join("\n"));
+    }
+
+    #[test]
+    fn a_value_that_stands_alone_and_the_whole_subject_are_columns() {
+        let post = Post::default();
+        let alone = "
+subject: wind.>
+group: farm
+object: { column: '@subject', map: { wind.north: ewr } }
+observations: [ { mutation: blow, args: { value: '@payload' } } ]
+";
+        let live = listen(&post, alone, None);
+        assert_eq!(*post.asked.lock().unwrap(), [("wind.>".to_owned(), Some("farm".to_owned()))]);
+        post.deliver("wind.north", b"12.5");
+        post.deliver("wind.south", b"1");
+        insta::assert_snapshot!(taken(&live).join("\n"), @r"
+        1 ewr.blow(value=12.5)
+        `weather` message 2: of `wind.south`: `wind.south` in `@subject` names no object that this source is linked to; did you mean `wind.north`?
+        ");
+    }
+
+    #[test]
+    fn what_comes_too_fast_is_left_out_and_counted() {
+        let post = Post::default();
+        let live = listen(&post, AIR, None);
+        for n in 0..10 {
+            post.deliver("orchard.ewr.air", format!("{{\"wind\": {{\"speed\": {n}}}}}").as_bytes());
+        }
+        let told = taken(&live);
+        assert!(told[0].contains("after it, 6 came faster than they are taken"), "{told:?}");
+        assert_eq!(told.len(), 5, "{told:?}");
+        // The numbers go on, after a restart too: those that were left out have theirs.
+        post.deliver("orchard.ewr.air", br#"{"wind": {"speed": 1}}"#);
+        let Some(LiveEvent::Reading(reading)) = live.try_next() else { panic!("a reading") };
+        assert_eq!(reading.line, 11);
+        drop(live);
+        assert!(post.take.lock().unwrap().is_none());
+        let live = listen(&post, AIR, LiveCursor::from_bytes(&reading.cursor.to_bytes()));
+        post.deliver("orchard.ewr.air", br#"{"wind": {"speed": 1}}"#);
+        let Some(LiveEvent::Reading(reading)) = live.try_next() else { panic!("a reading") };
+        assert_eq!(reading.line, 12);
+    }
+
+    #[test]
+    fn without_a_broker_it_cannot_start() {
+        let error = Live::start(source(SourceKind::Messages, AIR), None, 4, None).unwrap_err();
+        insta::assert_snapshot!(error, @"the source `weather` cannot listen for `orchard.*.air`: there is nothing here that carries messages");
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -19,8 +19,8 @@ use super::http_client::{self, Client};
 use super::http_server::{self, Listener, Routes};
 use super::keyvalue::KeyValues;
 use super::link::Directory;
-use super::messaging::{Delivery, Messaging, Subscription};
-use super::objects::Objects;
+use super::messaging::{Delivery, Message, Messaging, NotSent, Subscription};
+use super::objects::{Granted, Objects};
 use super::remote::{Remote, Serving};
 use super::running::{Failed, Image, Running, Spec};
 use crate::link::{Config, Link};
@@ -131,6 +131,7 @@ impl Inner {
 pub struct Components {
     inner: Arc<Inner>,
     runtime: Option<Runtime>,
+    handle: Handle,
     /// One change of what runs at a time.
     changing: Mutex<()>,
     /// What of each component others may call.
@@ -156,7 +157,8 @@ impl Components {
             client: OnceLock::new(),
         });
         runtime.spawn(keep(Arc::clone(&inner)));
-        Ok(Self { inner, runtime: Some(runtime), changing: Mutex::new(()), served: Mutex::default() })
+        let handle = runtime.handle().clone();
+        Ok(Self { inner, runtime: Some(runtime), handle, changing: Mutex::new(()), served: Mutex::default() })
     }
 
     /// Runs a component, or puts a new image in the place of the one that runs: calls at hand end in the old one, and none is lost.
@@ -208,13 +210,13 @@ impl Components {
 
     /// Lets other hosts call what a component exports.
     fn serve(&self, running: &Arc<Running>) {
-        let Some(runtime) = self.runtime.as_ref().filter(|_| self.inner.ports.remote.is_some()) else {
+        if self.inner.ports.remote.is_none() {
             return;
-        };
+        }
         if self.served().get(&running.id).is_some_and(|serving| serving.go_on(running)) {
             return;
         }
-        let (serving, ready) = Serving::begin(runtime.handle(), &self.inner, running);
+        let (serving, ready) = Serving::begin(&self.handle, &self.inner, running);
         Serving::wait(&ready);
         // What was served before is given up after that, so that no call is lost.
         self.served().insert(running.id.clone(), serving);
@@ -301,6 +303,55 @@ impl Components {
     pub fn set_config(&self, name: &str, config: Option<Config>) {
         self.inner.directory.write().unwrap_or_else(PoisonError::into_inner).set_config(name, config);
         self.inner.changed.notify_one();
+    }
+
+    /// Has messages of a subject delivered to the host itself.
+    ///
+    /// # Errors
+    /// When the subject is none.
+    pub fn subscribe(
+        &self,
+        subject: &str,
+        group: Option<&str>,
+        delivery: Delivery,
+    ) -> Result<Subscription, String> {
+        let config = Config::new();
+        self.wait(self.inner.ports.messaging.subscribe(&config, subject, group, delivery))
+    }
+
+    /// Sends a message of the host's own, and waits until it is with the broker.
+    ///
+    /// # Errors
+    /// When the broker does not take it within the limit, or never will.
+    pub fn publish(&self, message: Message, limit: Duration) -> Result<(), NotSent> {
+        let messaging = &self.inner.ports.messaging;
+        let config = Config::new();
+        let sent = async {
+            messaging.publish(&config, message).await?;
+            messaging.flush().await
+        };
+        let late = || NotSent::now(format!("the broker did not take it within {} ms", limit.as_millis()));
+        self.wait(async { timeout(limit, sent).await.unwrap_or_else(|_| Err(late())) })
+    }
+
+    /// Sends a message of the host's own, and waits for an answer.
+    ///
+    /// # Errors
+    /// When nobody answers within the limit, or as for `publish`.
+    pub fn request(&self, message: Message, limit: Duration) -> Result<Message, NotSent> {
+        let config = Config::new();
+        self.wait(self.inner.ports.messaging.request(&config, message, limit))
+    }
+
+    /// Which objects components are linked to.
+    #[must_use]
+    pub fn granted(&self) -> Granted {
+        Granted(Arc::clone(&self.inner))
+    }
+
+    /// Waits for something of the runtime's. Not to be called on one of its own threads.
+    pub fn wait<T>(&self, later: impl Future<Output = T>) -> T {
+        self.handle.block_on(later)
     }
 
     fn changing(&self) -> std::sync::MutexGuard<'_, ()> {

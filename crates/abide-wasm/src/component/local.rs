@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::messaging::{Delivery, Later, Message, Messaging, Subscription};
+use super::messaging::{Delivery, Later, Message, Messaging, NotSent, Subscription};
 use crate::link::Config;
 
 /// How the subjects begin where answers are awaited.
@@ -96,7 +96,7 @@ fn fits(pattern: &str, subject: &str) -> bool {
 }
 
 impl Messaging for Local {
-    fn publish<'a>(&'a self, _: &'a Config, message: Message) -> Later<'a, Result<(), String>> {
+    fn publish<'a>(&'a self, _: &'a Config, message: Message) -> Later<'a, Result<(), NotSent>> {
         Box::pin(async move {
             for receive in self.receivers(&message.subject) {
                 receive(message.clone()).await;
@@ -105,15 +105,19 @@ impl Messaging for Local {
         })
     }
 
+    fn flush(&self) -> Later<'_, Result<(), NotSent>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn request<'a>(
         &'a self,
         config: &'a Config,
         message: Message,
         limit: Duration,
-    ) -> Later<'a, Result<Message, String>> {
+    ) -> Later<'a, Result<Message, NotSent>> {
         Box::pin(async move {
             if self.receivers(&message.subject).is_empty() {
-                return Err(format!("nobody listens for `{}`", message.subject));
+                return Err(NotSent::now(format!("nobody listens for `{}`", message.subject)));
             }
             let (sender, answer) = oneshot::channel();
             let sender = Mutex::new(Some(sender));
@@ -126,11 +130,10 @@ impl Messaging for Local {
             let _listening = self.listen(inbox.clone(), None, delivery);
             let asked = async {
                 self.publish(config, Message { reply_to: Some(inbox), ..message }).await?;
-                answer.await.map_err(|_| "nobody answers".to_owned())
+                answer.await.map_err(|_| NotSent::now("nobody answers".to_owned()))
             };
-            timeout(limit, asked)
-                .await
-                .map_err(|_| format!("no answer came within {} ms", limit.as_millis()))?
+            let late = |_| NotSent::now(format!("no answer came within {} ms", limit.as_millis()));
+            timeout(limit, asked).await.map_err(late)?
         })
     }
 
@@ -186,7 +189,7 @@ mod tests {
         for (count, group) in counts.iter().zip([Some("g"), Some("g"), None, None]) {
             subscriptions.push(local.subscribe(&none, "a.*", group, delivery(count)).await.unwrap());
         }
-        let message = Message { subject: "a.b".into(), body: Vec::new(), reply_to: None };
+        let message = Message { subject: "a.b".into(), body: Vec::new(), reply_to: None, id: None };
         for _ in 0..10 {
             local.publish(&none, message.clone()).await.unwrap();
         }

@@ -8,14 +8,14 @@ use std::sync::atomic::AtomicBool;
 use abide_core::time::Span;
 use abide_host::components::{Carriers, Components};
 use abide_host::lattice::{
-    Broker, Connection, Identity, Lattice, Options, Peers, Residents, StartError, State,
+    Broker, Connection, Elsewhere, Identity, Lattice, Options, Peers, Residents, StartError, State,
 };
 use abide_host::local::Requests;
 use abide_host::manifest::{Application, Deployment};
 use clap::Args;
 
 use super::run::application::{Chosen, Given, choose};
-use super::run::{Pace, refuse};
+use super::run::{Control, Pace, refuse};
 use super::runtime::Runtime;
 use crate::context::Context;
 use crate::error::{Answer, CommandError};
@@ -141,8 +141,9 @@ impl Host {
         let requests = Requests::default();
         let open =
             |carriers| self.components.open(&application, &folder, self.allow_file_load, carriers, &requests);
-        let lattice = self.lattice.join(context, &application, &folder, &stop, open)?;
-        let answer = self.pace.run(context, &application, compiler, &folder, (&stop, &requests));
+        let (lattice, components) = self.lattice.join(context, &application, &folder, &stop, open)?;
+        let control = Control { stop, requests: requests.clone(), broker: Some(components) };
+        let answer = self.pace.run(context, &application, compiler, &folder, control);
         // It leaves while what it leaves is still told.
         drop(lattice);
         answer
@@ -171,7 +172,7 @@ impl Membership {
         folder: &std::path::Path,
         stop: &Arc<AtomicBool>,
         open: impl FnOnce(Carriers) -> Result<Components, CommandError>,
-    ) -> Result<Lattice, CommandError> {
+    ) -> Result<(Lattice, Arc<Components>), CommandError> {
         let keys = context.keys()?;
         let id = keys.identity();
         if let Some(seed) = &self.host_seed
@@ -228,14 +229,15 @@ impl Membership {
         };
         let wrong = |error: StartError| CommandError::usage(error.to_string());
         let connection = Connection::new(&options).map_err(wrong)?;
-        let components = open(Carriers {
+        let components = Arc::new(open(Carriers {
             messaging: Box::new(Broker(connection.messages(&self.lattice))),
             remote: Some(Box::new(Peers(connection.invocations(&self.lattice)))),
-        })?;
+            neighbours: Some(Arc::new(Elsewhere(connection.objects(&self.lattice, &id)))),
+        })?);
         let guests = Arc::new(Residents {
             folder: folder.to_owned(),
             stop: Arc::clone(stop),
-            components: Arc::new(components),
+            components: Arc::clone(&components),
         });
         let lattice = self.lattice;
         let told = move |state: State| match state {
@@ -249,6 +251,6 @@ impl Membership {
             )),
             State::Failed { id, why } => remark(format_args!("lattice `{lattice}`: `{id}`: {why}")),
         };
-        connection.join(identity, guests, told).map_err(wrong)
+        Ok((connection.join(identity, guests, told).map_err(wrong)?, components))
     }
 }

@@ -26,7 +26,7 @@ mutations:
     text
 }
 
-fn load(links: &str, capabilities: &str, effects: &[&str]) -> Loaded {
+pub(super) fn load(links: &str, capabilities: &str, effects: &[&str]) -> Loaded {
     let components = format!(
         "
     - name: pumps

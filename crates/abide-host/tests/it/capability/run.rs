@@ -116,6 +116,7 @@ fn run(folder: &Path, application: &Application, until: &mut dyn FnMut(&Progress
         compiler: std::sync::Arc::default(),
         dev: false,
         requests: abide_host::local::Requests::default(),
+        broker: None,
     };
     run.run().unwrap()
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use abide_core::time::Span;
 use abide_host::behaviour::Compiler;
+use abide_host::broker::Broker;
 use abide_host::components::{Carriers, Components};
 use abide_host::local::Requests;
 use abide_host::manifest::{Application, Report};
@@ -96,8 +97,10 @@ impl Run {
             None => folders::data_home()?.join(&*application.name),
         };
         let requests = Requests::default();
-        let components = self.deploy(&application, &folder, &requests)?;
-        let answer = self.pace.run(context, &application, compiler, &folder, (&Arc::default(), &requests));
+        let components = self.deploy(&application, &folder, &requests)?.map(Arc::new);
+        let broker = components.clone().map(|components| components as Arc<dyn Broker>);
+        let control = Control { stop: Arc::default(), requests, broker };
+        let answer = self.pace.run(context, &application, compiler, &folder, control);
         drop(components);
         answer
     }
@@ -109,7 +112,7 @@ impl Run {
         folder: &Path,
         requests: &Requests,
     ) -> Result<Option<Components>, CommandError> {
-        if application.deployment.is_empty() {
+        if application.deployment.is_empty() && !application.has_messages() {
             return Ok(None);
         }
         if application.is_replay() {
@@ -120,15 +123,25 @@ impl Run {
     }
 }
 
+/// What a run is bound to.
+pub(super) struct Control {
+    /// Set when it is to stop.
+    pub(super) stop: Arc<AtomicBool>,
+    /// What components ask of its objects.
+    pub(super) requests: Requests,
+    /// What carries its messages.
+    pub(super) broker: Option<Arc<dyn Broker>>,
+}
+
 impl Pace {
-    /// Runs an application until its end, or until the first of `control` is set, and tells in the end what came of it.
+    /// Runs an application until its end, or until it is to stop, and tells in the end what came of it.
     pub(super) fn run(
         self,
         context: &mut Context,
         application: &Application,
         compiler: Arc<Compiler>,
         folder: &Path,
-        control: (&Arc<AtomicBool>, &Requests),
+        control: Control,
     ) -> Result<Answer, CommandError> {
         let (ran, readings) = self.drive(context, application, compiler, folder, control)?;
         let view = View::open(folder)?;
@@ -153,14 +166,14 @@ impl Pace {
         application: &Application,
         compiler: Arc<Compiler>,
         folder: &Path,
-        control: (&Arc<AtomicBool>, &Requests),
+        control: Control,
     ) -> Result<(Ran, Option<usize>), CommandError> {
-        let (stop, requests) = control;
+        let Control { stop, requests, broker } = control;
         let keys = context.keys()?;
         for signal in [SIGINT, SIGTERM] {
             // The first sets the flag; one that comes after it ends the process as the signal alone would have done.
-            let register = flag::register_conditional_default(signal, Arc::clone(stop))
-                .and_then(|_| flag::register(signal, Arc::clone(stop)));
+            let register = flag::register_conditional_default(signal, Arc::clone(&stop))
+                .and_then(|_| flag::register(signal, Arc::clone(&stop)));
             register
                 .map_err(|error| CommandError::environment(format!("cannot listen for signals: {error}")))?;
         }
@@ -169,12 +182,13 @@ impl Pace {
             application,
             folder: folder.to_owned(),
             keys: &keys,
-            stop,
+            stop: &stop,
             progress: &mut |progress| teller.take(progress),
             ticks_max: self.ticks,
             compiler,
             dev: self.dev,
-            requests: requests.clone(),
+            requests,
+            broker,
         }
         .run();
         let readings = teller.finish();
