@@ -34,8 +34,8 @@ const GUESTS: [Guest; 2] = [
 ];
 
 /// The components in `interop/guests`.
-const INTEROP: [&str; 9] =
-    ["blobs", "caller", "counter", "echo", "fetch", "greeter", "hello", "hello_again", "plain"];
+const INTEROP: [&str; 10] =
+    ["blobs", "caller", "counter", "echo", "fetch", "greeter", "hello", "hello_again", "keeper", "plain"];
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "guest";

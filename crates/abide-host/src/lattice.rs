@@ -2,6 +2,8 @@
 //!
 //! The lattice asks for objects as any other program does, over the socket in the data folder: so it waits for no tick, and no tick for it.
 
+mod values;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use crate::components::{
 use crate::local;
 
 pub use abide_lattice::{Connection, Identity, Lattice, Options, StartError, State};
+pub use values::Shared;
 
 /// The host that runs on a data folder.
 #[derive(Debug)]

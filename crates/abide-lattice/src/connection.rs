@@ -26,6 +26,7 @@ use crate::message::{Component, Provider};
 use crate::messages::Messages;
 use crate::objects::Objects;
 use crate::subject::Subject;
+use crate::values::Values;
 
 /// How often a host says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -190,6 +191,12 @@ impl Connection {
     #[must_use]
     pub fn objects(&self, lattice: &str, host: &str) -> Objects {
         Objects::new(self.client.clone(), lattice, host)
+    }
+
+    /// Values over this connection, in JetStream. There are none before the host has joined.
+    #[must_use]
+    pub fn values(&self) -> Values {
+        Values::new(self.client.clone(), self.domain.clone(), self.runtime.handle().clone())
     }
 
     /// Joins a lattice as soon as there is a connection, and again whenever it was lost. Told of each change of its state.

@@ -21,6 +21,7 @@ mod message;
 mod messages;
 mod objects;
 mod subject;
+mod values;
 
 pub use connection::{Connection, Guests, Lattice, Options, StartError, State};
 pub use control::{Action, Bucket, Control, Entry, Handled, Identity, Inventory, Learned, Performed, Write};
@@ -33,3 +34,4 @@ pub use message::{
 pub use messages::{Held, Messages, NotSent, Outgoing, Received};
 pub use objects::{Keeper, Objects, Unasked};
 pub use subject::Subject;
+pub use values::{Place, Values, ValuesError};

@@ -32,11 +32,13 @@ const NAMES: &[(&str, Builtin)] = &[
 const STOOD_FOR: &[(&str, Builtin)] = &[
     ("ghcr.io/wasmcloud/http-server", Builtin::HttpServer),
     ("ghcr.io/wasmcloud/http-client", Builtin::HttpClient),
-    ("ghcr.io/wasmcloud/keyvalue-nats", Builtin::KeyValue),
+    (OF_NATS, Builtin::KeyValue),
     ("ghcr.io/wasmcloud/keyvalue-redis", Builtin::KeyValue),
     ("ghcr.io/wasmcloud/messaging-nats", Builtin::Messaging),
     ("ghcr.io/wasmcloud/blobstore-fs", Builtin::Blobstore),
 ];
+/// The one whose values are in NATS.
+const OF_NATS: &str = "ghcr.io/wasmcloud/keyvalue-nats";
 const SCHEMES: [&str; 2] = ["abide+builtin://", "wasmcloud+builtin://"];
 
 impl Builtin {
@@ -68,10 +70,14 @@ impl Builtin {
     /// The one that stands for a provider of wasmCloud's, whatever its version.
     #[must_use]
     pub fn stands_for(image: &str) -> Option<Self> {
-        let found = STOOD_FOR.iter().find(|(known, _)| {
-            image.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
-        });
+        let found = STOOD_FOR.iter().find(|(known, _)| is_version_of(image, known));
         found.map(|(_, builtin)| *builtin)
+    }
+
+    /// Whether an image is the provider of wasmCloud's that keeps values in NATS, whatever its version.
+    #[must_use]
+    pub fn is_of_nats(image: &str) -> bool {
+        is_version_of(image, OF_NATS)
     }
 
     /// Whether components are its targets, and it calls them.
@@ -79,6 +85,10 @@ impl Builtin {
     pub(crate) fn calls(self) -> bool {
         matches!(self, Self::HttpServer | Self::Messaging)
     }
+}
+
+fn is_version_of(image: &str, known: &str) -> bool {
+    image.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
 }
 
 impl fmt::Display for Builtin {

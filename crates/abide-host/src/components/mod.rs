@@ -1,5 +1,6 @@
 //! Message-driven components on a host: where their images come from, and what lies behind their capabilities.
 
+mod backends;
 pub mod claims;
 mod image;
 mod objects;
@@ -17,7 +18,7 @@ use abide_wasm::component::{self as engine, Delivery, Message, NotSent, Subscrip
 
 pub use abide_oci::{Credential, Options as RegistryOptions};
 pub use engine::{
-    Builtin, Config, Limits, Link, Local, Messaging, Provider, Remote, Running, Spec, StartFailed,
+    Builtin, Config, KeyValues, Limits, Link, Local, Messaging, Provider, Remote, Running, Spec, StartFailed,
 };
 pub use objects::{Keeper, Neighbours};
 
@@ -25,6 +26,7 @@ use crate::broker::{Broker, Outgoing, Take};
 use crate::effect::CallError;
 use crate::local::Requests;
 use crate::manifest::{Application, Deployment};
+use backends::Backends;
 use claims::{Claims, Issuers};
 use image::{Image, Images};
 use values::Values;
@@ -50,7 +52,7 @@ pub struct Settings {
     pub requests: Requests,
 }
 
-/// What carries messages, and calls between hosts.
+/// What carries messages, calls between hosts, and values that hosts have in common.
 pub struct Carriers {
     /// Messages.
     pub messaging: Box<dyn Messaging>,
@@ -58,13 +60,15 @@ pub struct Carriers {
     pub remote: Option<Box<dyn Remote>>,
     /// Their objects, where there are other hosts.
     pub neighbours: Option<Arc<dyn Neighbours>>,
+    /// Values, where others than the host keep them.
+    pub values: Option<Box<dyn KeyValues>>,
 }
 
 impl Carriers {
     /// Those of a host that is alone.
     #[must_use]
     pub fn local() -> Self {
-        Self { messaging: Box::new(Local::default()), remote: None, neighbours: None }
+        Self { messaging: Box::new(Local::default()), remote: None, neighbours: None, values: None }
     }
 }
 
@@ -107,7 +111,10 @@ impl Components {
             blobs: settings.folder.join("blobstore"),
         };
         let ports = engine::Ports {
-            keyvalue: Box::new(Values::new(settings.folder.join("components.redb"))),
+            keyvalue: Box::new(Backends {
+                embedded: Values::new(settings.folder.join("components.redb")),
+                carried: carriers.values,
+            }),
             messaging: carriers.messaging,
             objects: Box::new(objects::Residents {
                 requests: settings.requests.clone(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::{fmt, sync::Arc};
 
-use abide_wasm::component::{Bucket, KeyValues, ValuesFailed};
+use abide_wasm::component::{Bucket, Config, KeyValues, ValuesFailed};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use crate::effect::open_database;
@@ -55,6 +55,10 @@ fn at<'k>(bucket: &'k Bucket, key: &'k str) -> (&'k str, &'k str, &'k str) {
 }
 
 impl KeyValues for Values {
+    fn check(&self, _: &str, _: &Config) -> Result<(), String> {
+        Ok(())
+    }
+
     fn open(&self, _: &Bucket) -> Result<(), ValuesFailed> {
         self.database().map(drop)
     }
@@ -132,7 +136,13 @@ mod tests {
     use super::*;
 
     fn bucket(name: &str) -> Bucket {
-        Bucket { provider: "kv".into(), name: name.into(), config: Default::default() }
+        Bucket {
+            provider: "kv".into(),
+            reference: "abide+builtin://keyvalue".into(),
+            link: "default".into(),
+            name: name.into(),
+            config: Config::new(),
+        }
     }
 
     #[test]

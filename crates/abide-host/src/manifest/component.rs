@@ -411,7 +411,10 @@ fn read_capability(reader: &mut Reader<'_>) -> Option<ComponentKind> {
             if Provided::stands_for(image).is_some() {
                 let message =
                     format!("`{image}` is a program, and the builtin `{}` stands for it", provided.builtin);
-                let help = format!("write `abide+builtin://{}`", provided.builtin);
+                let mut help = format!("write `abide+builtin://{}`", provided.builtin);
+                if Provided::is_of_nats(image) {
+                    help.push_str(", with `backend: nats` for values that are in NATS");
+                }
                 out.warning(span.clone(), message, help);
             }
             Some(ComponentKind::Provider(provided))

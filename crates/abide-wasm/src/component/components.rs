@@ -263,6 +263,10 @@ impl Components {
                     return Err(problems.join("; "));
                 }
             }
+            if provider.builtin == Builtin::KeyValue {
+                let config = directory.merged(&provider.config);
+                self.inner.ports.keyvalue.check(&provider.reference, &config)?;
+            }
             if provider.builtin == Builtin::Blobstore {
                 self.inner.blobs.place(&provider.id, &directory.merged(&provider.config))?;
             }

@@ -23,6 +23,10 @@ const BATCH_MAX: usize = 10_000;
 pub struct Bucket {
     /// The provider's id.
     pub provider: String,
+    /// What the provider was started by.
+    pub reference: String,
+    /// The name of the link.
+    pub link: String,
     /// The bucket's name.
     pub name: String,
     /// The provider's configuration, with the link's over it.
@@ -35,13 +39,21 @@ pub enum ValuesFailed {
     /// There is no such bucket.
     #[error("there is no such bucket")]
     NoSuchStore,
+    /// The configuration of the provider or of the link is of no use; why. It is told.
+    #[error("{0}")]
+    Misconfigured(String),
     /// Something else.
     #[error("{0}")]
     Other(String),
 }
 
-/// What keeps values. Its functions may wait; each does all that it is asked, or nothing.
+/// What keeps values. Its functions may wait. Each does all that it is asked or nothing, but for `set` where it says so.
 pub trait KeyValues: Send + Sync + 'static {
+    /// Whether values can be kept as the configuration of a provider says, by what it was started by.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check(&self, reference: &str, config: &Config) -> Result<(), String>;
     /// Whether there is the bucket, or it can be made.
     ///
     /// # Errors
@@ -52,10 +64,10 @@ pub trait KeyValues: Send + Sync + 'static {
     /// # Errors
     /// When they cannot be read.
     fn get(&self, bucket: &Bucket, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, ValuesFailed>;
-    /// Sets values; `None` deletes.
+    /// Sets values, in their order; `None` deletes.
     ///
     /// # Errors
-    /// When they cannot be written, and then none is.
+    /// When they cannot be written. Then none is, or over a network those up to one of them are: `wasi:keyvalue/batch` promises no more.
     fn set(&self, bucket: &Bucket, values: &[(String, Option<Vec<u8>>)]) -> Result<(), ValuesFailed>;
     /// Adds to a number in decimal digits, 0 where there is none: the sum.
     ///
@@ -82,7 +94,7 @@ impl From<ValuesFailed> for store::Error {
     fn from(error: ValuesFailed) -> Self {
         match error {
             ValuesFailed::NoSuchStore => Self::NoSuchStore,
-            ValuesFailed::Other(what) => Self::Other(what),
+            ValuesFailed::Misconfigured(what) | ValuesFailed::Other(what) => Self::Other(what),
         }
     }
 }
@@ -98,10 +110,22 @@ async fn with<T: Send + 'static>(
         reach.host.tell(&why);
         store::Error::AccessDenied
     })?;
-    let bucket = Bucket { provider: grant.provider.id.clone(), name: name.to_owned(), config: grant.config };
+    let bucket = Bucket {
+        provider: grant.provider.id.clone(),
+        reference: grant.provider.reference.clone(),
+        link: reach.link_name(interface).to_owned(),
+        name: name.to_owned(),
+        config: grant.config,
+    };
     let host = Arc::clone(&reach.host);
     let done = tokio::task::spawn_blocking(move || act(&*host.ports.keyvalue, &bucket)).await;
-    done.map_err(|_| store::Error::Other("the host failed".to_owned()))?.map_err(Into::into)
+    let done = done.map_err(|_| store::Error::Other("the host failed".to_owned()))?;
+    if let Err(ValuesFailed::Misconfigured(why)) = &done {
+        reach
+            .host
+            .tell(&format!("keyvalue `{}`, linked to `{}`: {why}", grant.provider.id, reach.component.id));
+    }
+    done.map_err(Into::into)
 }
 
 fn check_key(key: &str) -> Result<(), store::Error> {

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use abide_core::time::Span;
 use abide_host::components::{Carriers, Components};
 use abide_host::lattice::{
-    Broker, Connection, Elsewhere, Identity, Lattice, Options, Peers, Residents, StartError, State,
+    Broker, Connection, Elsewhere, Identity, Lattice, Options, Peers, Residents, Shared, StartError, State,
 };
 use abide_host::local::Requests;
 use abide_host::manifest::{Application, Deployment};
@@ -233,6 +233,7 @@ impl Membership {
             messaging: Box::new(Broker(connection.messages(&self.lattice))),
             remote: Some(Box::new(Peers(connection.invocations(&self.lattice)))),
             neighbours: Some(Arc::new(Elsewhere(connection.objects(&self.lattice, &id)))),
+            values: Some(Box::new(Shared(connection.values()))),
         })?);
         let guests = Arc::new(Residents {
             folder: folder.to_owned(),
