@@ -1,5 +1,7 @@
 //! A NATS server and hosts of Abide, for tests to drive.
 
+mod proxy;
+
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ use async_nats::Subscriber;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use wasmcloud_control_interface::{Client, ClientBuilder, CtlResponse};
+
+pub use proxy::{Proxy, Way};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -55,6 +59,19 @@ impl Running {
         }
     }
 
+    /// Sends it a signal: `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// How many bytes of memory it has of late.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it runs");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     pub fn exit_code(&mut self) -> Option<i32> {
         let start = Instant::now();
         loop {
@@ -89,8 +106,15 @@ impl Lattice {
     }
 
     pub fn serve(&mut self, jetstream: bool) {
+        self.serve_with(jetstream, "");
+    }
+
+    /// The same, with a configuration.
+    pub fn serve_with(&mut self, jetstream: bool, config: &str) {
+        std::fs::write(self.path("nats.conf"), config).unwrap();
         let mut command = Command::new(program("ABIDE_NATS_SERVER"));
         command.args(["-a", "127.0.0.1", "-p", &self.port.to_string()]);
+        command.arg("-c").arg(self.path("nats.conf"));
         if jetstream {
             command.arg("-js").arg("-sd").arg(self.folder.path().join("jetstream"));
         }
@@ -119,10 +143,15 @@ impl Lattice {
 
     /// The same, with more arguments.
     pub fn host_with(&self, name: &str, jetstream: bool, more: &[&str]) -> Running {
+        self.host_over(self.port, name, jetstream, more)
+    }
+
+    /// The same, over another way to the server.
+    pub fn host_over(&self, port: u16, name: &str, jetstream: bool, more: &[&str]) -> Running {
         if !self.path("lamp.yaml").exists() {
             std::fs::write(self.path("lamp.yaml"), LAMP).unwrap();
         }
-        let url = format!("nats://127.0.0.1:{}", self.port);
+        let url = format!("nats://127.0.0.1:{port}");
         // A first run begins the object; the host then runs what is in its data folder.
         let id = format!("lamp-{name}");
         let begun =

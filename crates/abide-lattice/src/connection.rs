@@ -8,12 +8,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::kv::{self, Operation, Store, Watch};
-use async_nats::{Client, ConnectOptions, Message, ServerAddr, Subscriber, jetstream};
+use async_nats::{Client, ConnectOptions, ServerAddr, Subscriber, jetstream};
 use futures_util::StreamExt as _;
-use futures_util::stream::SelectAll;
+use futures_util::stream::{BoxStream, SelectAll, poll_fn};
 use nkeys::KeyPair;
+use serde_json::Value as Json;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle as Task;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -23,9 +25,10 @@ use crate::control::{
 use crate::event::Event;
 use crate::invocation::Invocations;
 use crate::message::{Component, Provider};
-use crate::messages::Messages;
+use crate::messages::{Dropped, Messages};
 use crate::objects::Objects;
-use crate::subject::Subject;
+use crate::queue::{Inlet, Waiting, queue};
+use crate::subject::{Reserved, Subject};
 use crate::values::Values;
 
 /// How often a host says that it is there.
@@ -34,6 +37,8 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 const LISTING: Duration = Duration::from_millis(1_500);
 /// How long until it is listed again, where that failed.
 const LIST_AGAIN: Duration = Duration::from_millis(250);
+/// How often NATS is asked whether it is there: it is gone when it has let two pass and the third is due.
+const PING: Duration = Duration::from_secs(5);
 /// How long NATS may take at first until it is said that it does not answer.
 const APART_AFTER: Duration = Duration::from_secs(1);
 /// How long one exchange with JetStream may take: a client waits two seconds for its answer.
@@ -44,6 +49,16 @@ const READING: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_secs(5);
 /// How long the last words of a host may take.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Most bytes of requests of a kind that wait.
+const REQUESTS_MAX: u32 = 8 << 20;
+/// What each of them takes up beside what is in it: so some thousand wait at most.
+const REQUEST: u32 = 8 << 10;
+/// Most actions that wait or are at hand.
+const ACTIONS_MAX: usize = 1_000;
+/// How many actions are at hand at once.
+const ACTIONS_AT_ONCE: usize = 16;
+/// What goes with a value that is written, beside the value.
+const ENVELOPE: usize = 1_024;
 /// How often another host may come first in changing the same value.
 const CONFLICTS_MAX: usize = 8;
 
@@ -119,6 +134,20 @@ pub enum State {
         /// Why.
         why: String,
     },
+    /// Messages came faster than they were taken.
+    Dropped {
+        /// What was subscribed to.
+        subject: String,
+        /// How many of them were dropped.
+        count: u64,
+    },
+    /// An event was not told.
+    Untold {
+        /// Its name.
+        event: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// Why a host cannot even try to join.
@@ -144,6 +173,7 @@ pub struct Connection {
     client: Client,
     runtime: Runtime,
     events: UnboundedReceiver<async_nats::Event>,
+    dropped: Dropped,
     prefix: String,
     domain: Option<String>,
 }
@@ -172,13 +202,14 @@ impl Connection {
         let client = runtime
             .block_on(async { connect.connect(addresses).await })
             .map_err(|error| StartError::Options(error.to_string()))?;
-        Ok(Self { client, runtime, events, prefix, domain })
+        Ok(Self { client, runtime, events, dropped: Dropped::default(), prefix, domain })
     }
 
     /// Messages over this connection, beside what a lattice says over it.
     #[must_use]
     pub fn messages(&self, lattice: &str) -> Messages {
-        Messages::new(self.client.clone(), lattice, &self.prefix)
+        let reserved = Reserved::new(lattice, &self.prefix);
+        Messages::new(self.client.clone(), reserved, self.runtime.handle().clone(), self.dropped.clone())
     }
 
     /// Calls over this connection, within a lattice.
@@ -221,12 +252,16 @@ impl Connection {
                 guests,
                 began: Instant::now(),
                 stores: None,
+                absent: None,
                 told: Box::new(told),
                 is_new: true,
                 unanswered: Some(Instant::now()),
                 unlisted: None,
                 running: BTreeMap::new(),
                 acting: BTreeMap::new(),
+                actions: Arc::new(Semaphore::new(ACTIONS_MAX)),
+                at_once: Arc::new(Semaphore::new(ACTIONS_AT_ONCE)),
+                dropped: self.dropped,
                 done,
             };
             self.runtime.block_on(member.run(self.events, outcomes, &leaving));
@@ -276,7 +311,8 @@ fn connect_options(
     if let Some((certificate, key)) = &options.certificate {
         connect = connect.add_client_certificate(certificate.clone(), key.clone());
     }
-    Ok(connect.require_tls(options.require_tls).retry_on_initial_connect().event_callback(move |event| {
+    let connect = connect.require_tls(options.require_tls).retry_on_initial_connect().ping_interval(PING);
+    Ok(connect.event_callback(move |event| {
         let _ = signals.send(event);
         async {}
     }))
@@ -297,6 +333,9 @@ enum News {
     Entry(Bucket, Entry),
 }
 
+/// Requests of all kinds.
+type Requests = SelectAll<BoxStream<'static, Waiting>>;
+
 /// An action, and what came of it.
 type Outcome = (Action, Result<Performed, String>);
 
@@ -310,6 +349,8 @@ struct Member {
     began: Instant,
     /// The buckets, as long as they are at hand.
     stores: Option<Stores>,
+    /// Why they are not, as it was told last since they were, or since the host joined.
+    absent: Option<String>,
     told: Box<dyn Fn(State) + Send>,
     /// Whether its start was not told yet.
     is_new: bool,
@@ -321,6 +362,12 @@ struct Member {
     running: BTreeMap<String, Component>,
     /// The last action about each id: the next one waits for it.
     acting: BTreeMap<String, Task<()>>,
+    /// Places for actions that wait or are at hand.
+    actions: Arc<Semaphore>,
+    /// Places for actions that are at hand.
+    at_once: Arc<Semaphore>,
+    /// Messages that were dropped.
+    dropped: Dropped,
     /// Takes what came of actions.
     done: UnboundedSender<Outcome>,
 }
@@ -340,6 +387,8 @@ impl Member {
         beat.reset();
         let mut look = interval(Duration::from_millis(50));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut count = interval(Duration::from_secs(1));
+        count.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 // In this order, so that a start is told before anything else is.
@@ -354,6 +403,7 @@ impl Member {
                         self.beat().await;
                         buckets.take().into_iter().for_each(|task| task.abort());
                         self.stores = None;
+                        self.absent = None;
                         let of = (self.client.clone(), self.domain.clone(), self.control.identity().lattice.clone());
                         buckets = Some(tokio::spawn(keep_up(of, news.clone())));
                     }
@@ -363,6 +413,8 @@ impl Member {
                         self.unanswered = None;
                         (self.told)(State::Apart);
                     }
+                    // More came at once than the client holds; it does not say of what.
+                    async_nats::Event::SlowConsumer(_) => self.dropped.count(">"),
                     _ => {}
                 },
                 _ = look.tick() => {
@@ -372,11 +424,13 @@ impl Member {
                     self.look().await;
                 }
                 _ = beat.tick() => self.beat().await,
+                _ = count.tick() => self.tell_dropped(),
                 Some(one) = heard.recv() => self.hear(one),
                 Some((action, outcome)) = outcomes.recv() => self.performed(&action, outcome).await,
-                Some(message) = requests.next() => self.request(message).await,
+                Some(request) = requests.next() => self.request(request).await,
             }
         }
+        self.tell_dropped();
         buckets.into_iter().for_each(|task| task.abort());
         if self.is_connected() && !self.is_new {
             self.tell(&self.control.stopped()).await;
@@ -384,14 +438,18 @@ impl Member {
         }
     }
 
-    async fn subscribe(&self) -> Result<SelectAll<Subscriber>, async_nats::SubscribeError> {
+    /// Requests of each kind, which wait apart from those of others.
+    async fn subscribe(&self) -> Result<Requests, async_nats::SubscribeError> {
         let Identity { id, lattice, .. } = self.control.identity();
         let mut all = SelectAll::new();
         for (subject, group) in Subject::subscriptions(&self.prefix, lattice, id) {
-            all.push(match group {
+            let come = match group {
                 Some(group) => self.client.queue_subscribe(subject, group).await?,
                 None => self.client.subscribe(subject).await?,
-            });
+            };
+            let (inlet, mut outlet) = queue(REQUESTS_MAX, REQUEST);
+            tokio::spawn(let_in(come, inlet, self.client.clone()));
+            all.push(poll_fn(move |context| outlet.poll_recv(context)).boxed());
         }
         Ok(all)
     }
@@ -404,11 +462,16 @@ impl Member {
         match news {
             News::Ready(stores) => {
                 self.stores = Some(*stores);
+                self.absent = None;
                 (self.told)(State::Ready);
             }
             News::Absent(why) => {
                 self.stores = None;
-                (self.told)(State::WithoutJetStream(why));
+                // It is tried again and again, and told once.
+                if self.absent.as_ref() != Some(&why) {
+                    self.absent = Some(why.clone());
+                    (self.told)(State::WithoutJetStream(why));
+                }
             }
             News::All(bucket, entries) => {
                 let learned = self.control.learn_all(bucket, &entries);
@@ -420,11 +483,11 @@ impl Member {
         }
     }
 
-    /// Whether what is bid for is a provider that can start here.
-    fn offers(&self, bid: &Handled) -> bool {
+    /// Whether what is bid for is a provider that cannot start here.
+    fn overbids(&self, bid: &Handled) -> bool {
         let reference =
             bid.reply.as_ref().and_then(|reply| reply.pointer("/response/provider_ref")?.as_str());
-        reference.is_some_and(|reference| self.guests.offers(reference))
+        reference.is_some_and(|reference| !self.guests.offers(reference))
     }
 
     fn learn(&mut self, bucket: Bucket, key: &str, value: Option<&[u8]>, revision: u64) {
@@ -433,14 +496,16 @@ impl Member {
     }
 
     /// Has something done, after all else that is to be done about the same id.
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: Action, place: OwnedSemaphorePermit) {
         self.acting.retain(|_, task| !task.is_finished());
         let before = self.acting.remove(action.id());
         let (id, guests, done) = (action.id().to_owned(), Arc::clone(&self.guests), self.done.clone());
+        let at_once = Arc::clone(&self.at_once);
         let task = tokio::spawn(async move {
             if let Some(before) = before {
                 let _ = before.await;
             }
+            let _turn = at_once.acquire().await;
             let performed = tokio::task::spawn_blocking(move || {
                 let outcome = guests.perform(&action);
                 (action, outcome)
@@ -448,6 +513,7 @@ impl Member {
             if let Ok(outcome) = performed.await {
                 let _ = done.send(outcome);
             }
+            drop(place);
         });
         self.acting.insert(id, task);
     }
@@ -478,7 +544,8 @@ impl Member {
         }
     }
 
-    async fn request(&mut self, message: Message) {
+    async fn request(&mut self, request: Waiting) {
+        let message = &request.message;
         let Some(subject) = Subject::read(&self.prefix, &self.control.identity().lattice, &message.subject)
         else {
             return;
@@ -509,18 +576,21 @@ impl Member {
         if handled.write.is_some() {
             handled = refused("other hosts change the same value at the same time; ask again");
         }
-        if matches!(subject, Subject::AuctionProvider) && !self.offers(&handled) {
+        if matches!(subject, Subject::AuctionProvider) && self.overbids(&handled) {
             handled = Handled::default();
         }
-        if let (Some(to), Some(reply)) = (message.reply, handled.reply) {
-            // A connection that is lost loses its answers; whoever asked asks again.
-            let _ = self.client.publish(to, reply.to_string().into()).await;
+        let place = handled.action.as_ref().map(|_| Arc::clone(&self.actions).try_acquire_owned());
+        if matches!(place, Some(Err(_))) {
+            handled = refused("this host has as much to do as it takes on; ask again later");
+        }
+        if let (Some(to), Some(reply)) = (&message.reply, &handled.reply) {
+            self.answer(to.clone(), reply).await;
         }
         for event in &handled.events {
             self.tell(event).await;
         }
-        if let Some(action) = handled.action {
-            self.act(action);
+        if let (Some(action), Some(Ok(place))) = (handled.action, place) {
+            self.act(action, place);
         }
         if handled.stop {
             let _ = timeout(FAREWELL, self.client.flush()).await;
@@ -539,6 +609,8 @@ impl Member {
             Bucket::Config => config,
         };
         let bytes = write.value.as_ref().map(|value| value.to_string().into_bytes());
+        self.fits(bytes.as_ref().map_or(0, Vec::len) + ENVELOPE + write.key.len())
+            .map_err(|why| format!("`{}` cannot be kept: {why}", write.key))?;
         let exchanged = timeout(EXCHANGE, put(&store, write, bytes.clone())).await;
         match exchanged.map_err(|_| without())?? {
             Some(revision) => {
@@ -624,14 +696,63 @@ impl Member {
         let Identity { id, lattice, .. } = self.control.identity();
         let envelope =
             event.envelope(id, &uuid::Uuid::new_v4().to_string(), &jiff::Timestamp::now().to_string());
+        let bytes = envelope.to_string().into_bytes();
+        if let Err(why) = self.fits(bytes.len()) {
+            return (self.told)(State::Untold { event: event.name.to_owned(), why });
+        }
         // What nobody hears is said again with the next heartbeat.
-        let _ = self.client.publish(event.subject(lattice), envelope.to_string().into()).await;
+        self.publish(event.subject(lattice).into(), bytes).await;
+    }
+
+    /// Answers a request; where the answer is larger than may be, that is the answer.
+    async fn answer(&self, to: async_nats::Subject, reply: &Json) {
+        let mut bytes = reply.to_string().into_bytes();
+        if let Err(why) = self.fits(bytes.len()) {
+            bytes = refusal(&why).to_string().into_bytes();
+        }
+        // A connection that is lost loses its answers; whoever asked asks again.
+        self.publish(to, bytes).await;
+    }
+
+    /// Whether NATS takes so many bytes at once.
+    fn fits(&self, count: usize) -> Result<(), String> {
+        let max = self.client.max_payload();
+        if count <= max {
+            return Ok(());
+        }
+        Err(format!("it has {count} bytes, and NATS takes {max} at once: raise the server's `max_payload`"))
+    }
+
+    /// Says something. Where the connection takes nothing in, nobody waits for it: there is else to do.
+    async fn publish(&self, to: async_nats::Subject, bytes: Vec<u8>) {
+        let _ = timeout(EXCHANGE, self.client.publish(to, bytes.into())).await;
+    }
+
+    fn tell_dropped(&self) {
+        for (subject, count) in self.dropped.take() {
+            (self.told)(State::Dropped { subject, count });
+        }
+    }
+}
+
+/// Lets requests wait, as many as there is room for; others are refused at once.
+async fn let_in(mut come: Subscriber, inlet: Inlet, client: Client) {
+    let busy = refusal("this host has as many requests before it as it holds; ask again later").to_string();
+    while let Some(message) = come.next().await {
+        let Err(refused) = inlet.put(message) else { continue };
+        if let Some(to) = refused.reply {
+            // A connection that is lost loses its answers; whoever asked asks again.
+            let _ = client.publish(to, busy.clone().into()).await;
+        }
     }
 }
 
 fn refused(why: &str) -> Handled {
-    let reply = serde_json::json!({ "success": false, "message": why });
-    Handled { reply: Some(reply), ..Handled::default() }
+    Handled { reply: Some(refusal(why)), ..Handled::default() }
+}
+
+fn refusal(why: &str) -> Json {
+    serde_json::json!({ "success": false, "message": why })
 }
 
 /// Writes a value: its revision; `None` where another host came first.

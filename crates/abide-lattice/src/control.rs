@@ -442,13 +442,17 @@ impl Control {
         })
     }
 
-    /// Bids where the labels are as they have to be and it does not run here yet; says nothing otherwise.
+    /// Bids where the labels are as they have to be and it does not run here yet; says nothing otherwise. What no host could bid for
+    /// is refused.
     fn bid(&self, payload: &[u8], kind: &str, runs: impl Fn(&str) -> bool) -> Handled {
-        let Some(auction) = read::<Auction>(payload) else { return Handled::default() };
+        let Some(auction) = read::<Auction>(payload) else {
+            return answered(failed(&format!("this is no auction of a {kind}")));
+        };
+        if !is_key(&auction.component_id) {
+            return answered(failed(NO_ID));
+        }
         let mut constraints = auction.constraints.iter();
-        if !is_key(&auction.component_id)
-            || runs(&auction.component_id)
-            || !constraints.all(|(key, value)| self.labels.get(key) == Some(value))
+        if runs(&auction.component_id) || !constraints.all(|(key, value)| self.labels.get(key) == Some(value))
         {
             return Handled::default();
         }
@@ -679,6 +683,9 @@ fn update(payload: &[u8], inventory: &Inventory) -> Handled {
     let Some(asked) = read::<Update>(payload) else {
         return answered(failed("this is no request to update a component"));
     };
+    if !is_key(&asked.component_id) {
+        return answered(failed(NO_ID));
+    }
     if are_ours(asked.annotations.as_ref()) {
         return answered(failed(OURS));
     }

@@ -20,6 +20,7 @@ mod invocation;
 mod message;
 mod messages;
 mod objects;
+mod queue;
 mod subject;
 mod values;
 

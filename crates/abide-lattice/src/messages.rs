@@ -1,6 +1,7 @@
 //! Messages over NATS, for components.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::client::PublishErrorKind;
@@ -8,16 +9,45 @@ use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::queue::queue;
 use crate::subject::Reserved;
+
+/// Most bytes of messages of a subscription that wait until they are taken.
+const WAITING_MAX: u32 = 16 << 20;
+/// What each of them takes up beside what is in it.
+const EACH: u32 = 512;
 
 /// Sends and receives over the connection of a host.
 #[derive(Clone, Debug)]
 pub struct Messages {
     client: Client,
     reserved: Reserved,
+    /// Where the connection is at work: what comes is taken there, however much there is to do elsewhere.
+    runtime: Handle,
+    dropped: Dropped,
+}
+
+/// How many messages were dropped, by what was subscribed to, until it is told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dropped(Arc<Mutex<BTreeMap<String, u64>>>);
+
+impl Dropped {
+    pub(crate) fn count(&self, subject: &str) {
+        *self.lock().entry(subject.to_owned()).or_default() += 1;
+    }
+
+    /// All that is to be told.
+    pub(crate) fn take(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A message that is to go out.
@@ -77,17 +107,17 @@ impl From<async_nats::Message> for Received {
 
 /// Messages come as long as this is there.
 #[derive(Debug)]
-pub struct Held(pub(crate) JoinHandle<()>);
+pub struct Held(pub(crate) Vec<JoinHandle<()>>);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(JoinHandle::abort);
     }
 }
 
 impl Messages {
-    pub(crate) fn new(client: Client, lattice: &str, control: &str) -> Self {
-        Self { client, reserved: Reserved::new(lattice, control) }
+    pub(crate) fn new(client: Client, reserved: Reserved, runtime: Handle, dropped: Dropped) -> Self {
+        Self { client, reserved, runtime, dropped }
     }
 
     /// Sends a message. It is on its way when this returns, and lost where the connection is.
@@ -145,7 +175,8 @@ impl Messages {
         })
     }
 
-    /// Has messages of a subject delivered, one after the other has been taken; those of a group share them.
+    /// Has messages of a subject delivered, one after the other has been taken; those of a group share them. Whoever sends does not
+    /// wait for it: of what comes faster than it is taken 16 MiB are kept, and what is more is dropped and counted.
     ///
     /// # Errors
     /// When the subject is none.
@@ -160,11 +191,21 @@ impl Messages {
             None => self.client.subscribe(subject.to_owned()).await,
         }
         .map_err(|error| error.to_string())?;
-        Ok(Held(tokio::spawn(async move {
+        let (inlet, mut outlet) = queue(WAITING_MAX, EACH);
+        let (dropped, subject) = (self.dropped.clone(), subject.to_owned());
+        let coming = self.runtime.spawn(async move {
             while let Some(message) = messages.next().await {
-                deliver(message.into()).await;
+                if inlet.put(message).is_err() {
+                    dropped.count(&subject);
+                }
             }
-        })))
+        });
+        let taking = tokio::spawn(async move {
+            while let Some(waiting) = outlet.recv().await {
+                deliver(waiting.message.clone().into()).await;
+            }
+        });
+        Ok(Held(vec![coming, taking]))
     }
 
     /// A component speaks over the host's connection, and not as the host.

@@ -109,7 +109,7 @@ impl Objects {
         let ask = self.listen(format!("{}.ask.{}", self.prefix, self.host)).await?;
         let mut questions = select(find.map(|message| (false, message)), ask.map(|message| (true, message)));
         let this = self.clone();
-        Ok(Held(tokio::spawn(async move {
+        Ok(Held(vec![tokio::spawn(async move {
             let room = Arc::new(Semaphore::new(ASKED_MAX));
             while let Some((is_asked, message)) = questions.next().await {
                 let Ok(pass) = Arc::clone(&room).acquire_owned().await else { return };
@@ -119,7 +119,7 @@ impl Objects {
                     drop(pass);
                 });
             }
-        })))
+        })]))
     }
 
     async fn listen(&self, subject: String) -> Result<Subscriber, String> {

@@ -101,20 +101,21 @@ fn a_host_does_not_bid_for_what_runs_on_it() {
 }
 
 #[test]
-fn an_auction_of_nothing_is_not_answered() {
+fn an_auction_of_nothing_is_refused() {
     let mut host = Host::new();
     for kind in ["component", "provider"] {
         let subject = format!("{kind}.auction");
+        let why = format!("this is no auction of a {kind}");
         for payload in MALFORMED.iter().chain(&[&b""[..], b"{}", br#"{"constraints":{}}"#]) {
-            host.silent(&subject, payload);
+            host.no(&subject, payload, &why, &[]);
         }
         for constraints in
             [json!(null), json!([]), json!("zone"), json!({ "zone": 1 }), json!({ "zone": null })]
         {
-            host.silent(&subject, auction(kind, &constraints).to_string());
+            host.no(&subject, auction(kind, &constraints).to_string(), &why, &[]);
         }
         for (key, value) in [("ref", json!(1)), ("id", json!(null)), ("id", json!(["x"]))] {
-            host.silent(&subject, with(auction(kind, &json!({})), &format!("{kind}_{key}"), value));
+            host.no(&subject, with(auction(kind, &json!({})), &format!("{kind}_{key}"), value), &why, &[]);
         }
     }
 }
@@ -291,7 +292,7 @@ fn what_can_be_no_id_is_refused_and_for_a_component_the_refusal_is_told() {
         );
         host.no(&own("component.scale"), asked, why, &["component_scale_failed"]);
         host.no(&own("component.scale"), scale(&id, "", 0).to_string(), why, &["component_scale_failed"]);
-        host.no(&own("component.update"), update(&id, "y").to_string(), "not found", &[]);
+        host.no(&own("component.update"), update(&id, "y").to_string(), why, &[]);
         host.no(&own("provider.start"), start(&id).to_string(), why, &[]);
         host.no(&own("provider.stop"), json!({ "provider_id": id }).to_string(), "is not running", &[]);
     }
@@ -449,7 +450,7 @@ fn a_host_does_not_bid_for_what_it_would_refuse() {
     for id in bad_ids() {
         for kind in ["component", "provider"] {
             let asked = with(auction(kind, &json!({})), &format!("{kind}_id"), id.as_str().into());
-            host.silent(&format!("{kind}.auction"), asked);
+            host.no(&format!("{kind}.auction"), asked, "an id has letters", &[]);
         }
     }
 }

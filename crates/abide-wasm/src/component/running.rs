@@ -215,9 +215,13 @@ impl Running {
         until: Instant,
         call: impl Future<Output = wasmtime::Result<T>>,
     ) -> Result<T, Failed> {
+        let overdue = || Failed::Overdue { component: self.id.clone(), limit: self.limits.time };
         match timeout_at(until.into(), call).await {
-            Ok(done) => done.map_err(|error| self.failed(&error)),
-            Err(_) => Err(Failed::Overdue { component: self.id.clone(), limit: self.limits.time }),
+            Ok(Ok(done)) => Ok(done),
+            // Whom it called ends when it does, and is not to blame.
+            Ok(Err(_)) if Instant::now() >= until => Err(overdue()),
+            Ok(Err(error)) => Err(self.failed(&error)),
+            Err(_) => Err(overdue()),
         }
     }
 

@@ -251,6 +251,12 @@ impl Membership {
                 "lattice `{lattice}`: JetStream is not to be had, so links and configuration cannot be set: {why}"
             )),
             State::Failed { id, why } => remark(format_args!("lattice `{lattice}`: `{id}`: {why}")),
+            State::Dropped { subject, count } => remark(format_args!(
+                "lattice `{lattice}`: {count} messages of `{subject}` came faster than they were taken and are dropped"
+            )),
+            State::Untold { event, why } => {
+                remark(format_args!("lattice `{lattice}`: the event `{event}` is not told: {why}"))
+            }
         };
         Ok((connection.join(identity, guests, told).map_err(wrong)?, components))
     }
