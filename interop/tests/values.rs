@@ -205,6 +205,7 @@ async fn hosts_count_together_and_others_read_it() {
     hosts.provide("east", BUILTIN, "values", &["nats"]).await;
     until(&urls[0], 200, "1002\n");
     // What is beside it in the hosts' own files is something else.
+    hosts.run("east").await;
     hosts.provide("east", BUILTIN, "values", &[]).await;
     until(&urls[0], 200, "1\n");
     assert_eq!(get(&urls[1]).unwrap(), (200, "1003\n".to_owned()));
