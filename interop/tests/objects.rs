@@ -277,6 +277,7 @@ async fn a_component_steers_objects_of_another_host_where_a_link_lets_it() {
             "refused",
         ),
         (r#"{"op": "read"}"#, "error"),
+        (r#"{"component": "panel", "op": "all", "requests": [{"op": "read", "object": "jfk"}]}"#, "error"),
         ("[", "error"),
         ("", "error"),
     ] {

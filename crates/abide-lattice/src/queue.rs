@@ -36,15 +36,16 @@ impl Inlet {
     ///
     /// # Errors
     /// The message, where there is no room for it, or nobody takes any more.
-    pub(crate) fn put(&self, message: Message) -> Result<(), Message> {
+    pub(crate) fn put(&self, message: Message) -> Result<(), Box<Message>> {
         let size = u32::try_from(message.length).unwrap_or(u32::MAX).saturating_add(self.each);
         // One that is larger than all of the room has it for itself.
         let place = Arc::clone(&self.room).try_acquire_many_owned(size.min(self.bytes_max));
         match place {
-            Ok(place) => {
-                self.sender.send(Waiting { message, _room: place }).map_err(|unsent| unsent.0.message)
-            }
-            Err(_) => Err(message),
+            Ok(place) => self
+                .sender
+                .send(Waiting { message, _room: place })
+                .map_err(|unsent| Box::new(unsent.0.message)),
+            Err(_) => Err(Box::new(message)),
         }
     }
 }

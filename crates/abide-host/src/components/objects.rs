@@ -120,6 +120,10 @@ impl Keeper {
         let Some(Json::String(component)) = body.remove("component") else {
             return json!({ "error": "what is asked does not say by which `component`" });
         };
+        // Several things at once would each name an object of their own, and the link is for this one.
+        if !matches!(body.get("op").and_then(Json::as_str), Some("read" | "mutate")) {
+            return json!({ "error": "what is asked is neither `read` nor `mutate`" });
+        }
         if !self.granted.is_granted(&component, object) {
             return json!({ "refused": "there is no link" });
         }
