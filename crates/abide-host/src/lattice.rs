@@ -263,18 +263,18 @@ fn outgoing(message: Message) -> Outgoing {
     Outgoing { subject, body, reply_to, id }
 }
 
-fn not_sent(failed: abide_lattice::NotSent) -> NotSent {
+fn not_sent(failed: &abide_lattice::NotSent) -> NotSent {
     let is_final = matches!(failed, abide_lattice::NotSent::Refused(_));
     NotSent { why: failed.to_string(), is_final }
 }
 
 impl Messaging for Broker {
     fn publish<'a>(&'a self, _: &'a Config, message: Message) -> Later<'a, Result<(), NotSent>> {
-        Box::pin(async move { self.0.publish(outgoing(message)).await.map_err(not_sent) })
+        Box::pin(async move { self.0.publish(outgoing(message)).await.map_err(|failed| not_sent(&failed)) })
     }
 
     fn flush(&self) -> Later<'_, Result<(), NotSent>> {
-        Box::pin(async move { self.0.flush().await.map_err(not_sent) })
+        Box::pin(async move { self.0.flush().await.map_err(|failed| not_sent(&failed)) })
     }
 
     fn request<'a>(
@@ -283,7 +283,9 @@ impl Messaging for Broker {
         asked: Message,
         limit: Duration,
     ) -> Later<'a, Result<Message, NotSent>> {
-        Box::pin(async move { self.0.request(outgoing(asked), limit).await.map(message).map_err(not_sent) })
+        Box::pin(async move {
+            self.0.request(outgoing(asked), limit).await.map(message).map_err(|failed| not_sent(&failed))
+        })
     }
 
     fn subscribe<'a>(

@@ -57,10 +57,7 @@ impl Place {
     /// # Errors
     /// When a name is none that NATS has, or the bucket is the lattice's own.
     pub fn check(&self) -> Result<(), ValuesError> {
-        let is_token = |name: &str| {
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        };
-        let Self { bucket, domain, .. } = self;
+        let bucket = &self.bucket;
         if !is_token(bucket) {
             return Err(other(format!(
                 "`{bucket}` cannot be the name of a bucket in NATS: it has letters, digits, `-` and `_`"
@@ -69,13 +66,25 @@ impl Place {
         if OWN.iter().any(|own| bucket.starts_with(own)) {
             return Err(other(format!("the bucket `{bucket}` is the lattice's own: no component opens it")));
         }
-        match domain {
+        self.check_domain()
+    }
+
+    /// Whether there can be such a domain, whatever the bucket is.
+    ///
+    /// # Errors
+    /// When its name is none that NATS has.
+    pub fn check_domain(&self) -> Result<(), ValuesError> {
+        match &self.domain {
             Some(domain) if !is_token(domain) => Err(other(format!(
                 "`{domain}` cannot be the name of a JetStream domain: it has letters, digits, `-` and `_`"
             ))),
             _ => Ok(()),
         }
     }
+}
+
+fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// Why something could not be done with values.

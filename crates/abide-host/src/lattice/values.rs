@@ -77,7 +77,9 @@ fn place(bucket: &str, config: &Config) -> Result<Place, String> {
             return Err(format!("`enable_bucket_auto_create` is `true` or `false`, and not `{said}`"));
         }
     };
-    Ok(Place { bucket: bucket.to_owned(), domain: config.get("js_domain").cloned(), is_made })
+    let place = Place { bucket: bucket.to_owned(), domain: config.get("js_domain").cloned(), is_made };
+    place.check_domain().map_err(|error| error.to_string())?;
+    Ok(place)
 }
 
 #[cfg(test)]

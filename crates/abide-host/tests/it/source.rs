@@ -607,11 +607,11 @@ mod messages {
         }
 
         fn publish(&self, _: Outgoing<'_>, _: Duration) -> Result<(), CallError> {
-            unreachable!("a source sends nothing")
+            panic!("a source sends nothing")
         }
 
         fn request(&self, _: Outgoing<'_>, _: Duration) -> Result<Vec<u8>, CallError> {
-            unreachable!("a source asks nothing")
+            panic!("a source asks nothing")
         }
     }
 

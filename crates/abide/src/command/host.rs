@@ -255,7 +255,7 @@ impl Membership {
                 "lattice `{lattice}`: {count} messages of `{subject}` came faster than they were taken and are dropped"
             )),
             State::Untold { event, why } => {
-                remark(format_args!("lattice `{lattice}`: the event `{event}` is not told: {why}"))
+                remark(format_args!("lattice `{lattice}`: the event `{event}` is not told: {why}"));
             }
         };
         Ok((connection.join(identity, guests, told).map_err(wrong)?, components))
