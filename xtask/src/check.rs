@@ -7,7 +7,7 @@ use std::fmt;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use crate::{cargo, interop, process, starters, tools, verifier};
+use crate::{build, cargo, interop, process, starters, tools, verifier};
 
 /// What to run, and what it may do to this machine.
 #[derive(Clone, Copy)]
@@ -23,7 +23,7 @@ pub(crate) fn everything(options: Options) -> ExitCode {
     let mut report = Report::default();
     report.step("tools", || require_tools(options));
     report.step("formatting", || run(&["fmt", "--all", "--check"], 2));
-    let built = report.step("build", || run(&["test", "--workspace", "--locked", "--no-run"], 30));
+    let built = report.step("build", || build().into());
     if built {
         report.step("clippy", || {
             run(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"], 20)

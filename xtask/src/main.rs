@@ -78,7 +78,7 @@ fn guests(arguments: &[String]) -> ExitCode {
         [only] if only == "--check" => true,
         [first, ..] => return usage_error(first),
     };
-    match guests::build(check) {
+    match build().and_then(|()| guests::build(check)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("xtask: {problem}");
@@ -92,9 +92,7 @@ fn interop(arguments: &[String]) -> ExitCode {
     if let Some(first) = arguments.first() {
         return usage_error(first);
     }
-    let built = process::run(&mut cargo(&["build", "--workspace"]), Duration::from_secs(40 * 60))
-        .map_err(|failure| format!("the build {failure}"));
-    let ran = built.and_then(|()| interop::tests()).and_then(|mut tests| {
+    let ran = build().and_then(|()| interop::tests()).and_then(|mut tests| {
         process::run(&mut tests, interop::RUN_LIMIT).map_err(|failure| format!("the tests {failure}"))
     });
     match ran {
@@ -112,12 +110,10 @@ fn starters(arguments: &[String]) -> ExitCode {
     if let Some(unknown) = arguments.iter().find(|argument| known(argument.as_str()).is_none()) {
         return usage_error(unknown);
     }
-    let built = process::run(&mut cargo(&["build", "--workspace"]), Duration::from_secs(40 * 60))
-        .map_err(|failure| format!("the build {failure}"));
     let chosen = starters::LANGUAGES
         .into_iter()
         .filter(|language| arguments.is_empty() || arguments.iter().any(|argument| argument == language));
-    match built.and_then(|()| chosen.into_iter().try_for_each(starters::check)) {
+    match build().and_then(|()| chosen.into_iter().try_for_each(starters::check)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("xtask: {problem}");
@@ -129,7 +125,7 @@ fn starters(arguments: &[String]) -> ExitCode {
 /// Builds the binary that the start-up benchmark starts, then runs the benchmarks.
 fn bench(arguments: &[String]) -> ExitCode {
     let mut build = cargo(&["build", "--release", "--package", "abide", "--package", "abide-bench"]);
-    if let Err(failure) = process::run(&mut build, Duration::from_secs(40 * 60)) {
+    if let Err(failure) = process::run(&mut build, BUILD_LIMIT) {
         eprintln!("xtask: the build of the benchmarks {failure}");
         return ExitCode::FAILURE;
     }
@@ -141,21 +137,35 @@ fn crash(arguments: &[String]) -> ExitCode {
     release_binary("abide-sim", &crash, Duration::from_secs(24 * 60 * 60))
 }
 
-/// As the tests are built, and with the whole workspace: arithmetic that overflows is found, and nothing is built twice.
+/// As the tests are built: arithmetic that overflows is found.
 fn fuzz(arguments: &[String]) -> ExitCode {
     let mut fuzz = Command::new(target_dir().join("debug/abide-fuzz"));
     fuzz.current_dir(root()).args(arguments);
-    let built = process::run(
-        &mut cargo(&["test", "--quiet", "--workspace", "--no-run"]),
-        Duration::from_secs(40 * 60),
-    );
-    match built.and_then(|()| process::run(&mut fuzz, Duration::from_secs(24 * 60 * 60))) {
+    let limit = Duration::from_secs(24 * 60 * 60);
+    let ran = build()
+        .and_then(|()| process::run(&mut fuzz, limit).map_err(|failure| format!("abide-fuzz {failure}")));
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("xtask: abide-fuzz {failure}");
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// A slow machine takes long for the first build.
+const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// Builds all binaries and tests. Always the whole workspace and its tests: a part of it has other features of what it shares, which
+/// would be built once more.
+fn build() -> Result<(), String> {
+    let mut build = cargo(&["test", "--workspace", "--locked", "--no-run"]);
+    process::run(&mut build, BUILD_LIMIT).map_err(|failure| format!("the build {failure}"))
+}
+
+/// `abide`, as `build` leaves it.
+fn binary() -> PathBuf {
+    target_dir().join("debug/abide")
 }
 
 fn release_binary(package: &str, arguments: &[String], limit: Duration) -> ExitCode {

@@ -2,11 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::{guests, process, target_dir};
+use crate::{binary, guests, process, target_dir};
 
 /// The languages, as the option names them.
 pub(crate) const LANGUAGES: [&str; 3] = ["rust", "js", "python"];
@@ -54,9 +54,4 @@ fn abide<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a OsStr>) -> R
 
 fn run(command: &mut Command, limit: Duration) -> Result<(), String> {
     process::run(command, limit).map_err(|failure| format!("`{}` {failure}", process::shown(command)))
-}
-
-/// As the tests built it.
-fn binary() -> PathBuf {
-    target_dir().join("debug/abide")
 }
