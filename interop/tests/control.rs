@@ -56,6 +56,22 @@ async fn a_host_says_who_it_is_and_what_runs_on_it() {
 }
 
 #[tokio::test]
+async fn nobody_has_a_host_say_what_hosts_and_their_clients_alone_may() {
+    let lattice = Lattice::new(true);
+    let _host = lattice.host("orchard", true);
+    let nats = lattice.nats().await;
+    let ping = "wasmbus.ctl.v1.default.host.ping";
+    for reflected in ["wasmbus.ctl.v1.default.reflected", "default.reflected", "$KV.reflected"] {
+        let mut heard = nats.subscribe(reflected).await.unwrap();
+        nats.publish_with_reply(ping, reflected, "".into()).await.unwrap();
+        // What comes after it on the same subject is answered after it.
+        nats.request(ping, "".into()).await.unwrap();
+        let nothing = tokio::time::timeout(Duration::from_millis(200), heard.next()).await;
+        assert!(nothing.is_err(), "{reflected}: {nothing:?}");
+    }
+}
+
+#[tokio::test]
 async fn labels_configuration_and_links_are_set_and_go() {
     let lattice = Lattice::new(true);
     // Requests of all hosts are answered by either; so they must know the same.

@@ -221,7 +221,7 @@ impl Connection {
     /// Objects of other hosts over this connection, and those of this one for others.
     #[must_use]
     pub fn objects(&self, lattice: &str, host: &str) -> Objects {
-        Objects::new(self.client.clone(), lattice, host)
+        Objects::new(self.client.clone(), lattice, &self.prefix, host)
     }
 
     /// Values over this connection, in JetStream. There are none before the host has joined.
@@ -448,7 +448,8 @@ impl Member {
                 None => self.client.subscribe(subject).await?,
             };
             let (inlet, mut outlet) = queue(REQUESTS_MAX, REQUEST);
-            tokio::spawn(let_in(come, inlet, self.client.clone()));
+            let reserved = Reserved::new(lattice, &self.prefix);
+            tokio::spawn(let_in(come, inlet, self.client.clone(), reserved));
             all.push(poll_fn(move |context| outlet.poll_recv(context)).boxed());
         }
         Ok(all)
@@ -735,10 +736,12 @@ impl Member {
     }
 }
 
-/// Lets requests wait, as many as there is room for; others are refused at once.
-async fn let_in(mut come: Subscriber, inlet: Inlet, client: Client) {
+/// Lets requests wait, as many as there is room for; others are refused at once. An answer on a subject of the lattice's own would ask for
+/// something in the name of this host: it is not given.
+async fn let_in(mut come: Subscriber, inlet: Inlet, client: Client, reserved: Reserved) {
     let busy = refusal("this host has as many requests before it as it holds; ask again later").to_string();
-    while let Some(message) = come.next().await {
+    while let Some(mut message) = come.next().await {
+        message.reply = message.reply.filter(|to| !reserved.holds(to));
         let Err(refused) = inlet.put(message) else { continue };
         if let Some(to) = refused.reply {
             // A connection that is lost loses its answers; whoever asked asks again.

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::messages::Held;
+use crate::subject::Reserved;
 
 /// How long the host that has an object may take to say so.
 const FIND: Duration = Duration::from_secs(2);
@@ -30,6 +31,8 @@ pub struct Objects {
     prefix: String,
     /// This host.
     host: String,
+    /// Where no answer goes.
+    reserved: Reserved,
 }
 
 /// Who answers for the objects of a host.
@@ -52,8 +55,9 @@ pub enum Unasked {
 }
 
 impl Objects {
-    pub(crate) fn new(client: Client, lattice: &str, host: &str) -> Self {
-        Self { client, prefix: format!("{lattice}.abide.objects.v1"), host: host.to_owned() }
+    pub(crate) fn new(client: Client, lattice: &str, control: &str, host: &str) -> Self {
+        let reserved = Reserved::new(lattice, control);
+        Self { client, prefix: format!("{lattice}.abide.objects.v1"), host: host.to_owned(), reserved }
     }
 
     /// Asks an object, on whichever host it is.
@@ -127,7 +131,7 @@ impl Objects {
     }
 
     async fn answer(&self, keeper: &dyn Keeper, is_asked: bool, message: Message) {
-        let Some(to) = message.reply else { return };
+        let Some(to) = message.reply.filter(|to| !self.reserved.holds(to)) else { return };
         let named = message.headers.as_ref().and_then(|headers| headers.get(OBJECT));
         let Some(object) = named.map(|object| object.as_str().to_owned()) else { return };
         let answer = if is_asked {
