@@ -6,11 +6,17 @@
 
 mod act;
 mod append;
+mod asking;
+mod cold;
+mod echo;
 mod guard;
 mod host;
+mod link;
 mod log;
 mod machine;
+mod neighbours;
 mod race;
+mod rate;
 mod script;
 mod serve;
 mod start;
@@ -42,6 +48,12 @@ struct Arguments {
     /// For `serve`: the `wasmtime` to compare with.
     #[arg(long, value_name = "FILE", default_value = "wasmtime")]
     wasmtime: PathBuf,
+    /// For `echo`, `link` and `cold`: the folder that `cargo xtask interop` builds components into.
+    #[arg(long, value_name = "FOLDER", default_value = "target/guests/interop")]
+    guests: PathBuf,
+    /// For `echo`: the NATS server that `cargo xtask interop` installs, or another.
+    #[arg(long, value_name = "FILE", default_value = "target/nats/bin/nats-server")]
+    nats_server: PathBuf,
     /// Objects in `tick`, `guard` and `log`.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     objects: u32,
@@ -64,6 +76,12 @@ enum Benchmark {
     Log,
     /// Requests that a component answers, beside `wasmtime serve`; only where `--component` names one.
     Serve,
+    /// Messages that a component answers, beside a bare responder of async-nats; needs `--guests` and `--nats-server`.
+    Echo,
+    /// A call from a component to another one, beside a direct call under the engine; needs `--guests`.
+    Link,
+    /// From the bytes of a component to its first answer, compiled and from the cache; needs `--guests`.
+    Cold,
 }
 
 /// What was measured.
@@ -82,6 +100,12 @@ struct Report {
     log: Option<log::Log>,
     #[serde(skip_serializing_if = "Option::is_none")]
     serve: Option<serve::Served>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    echo: Option<echo::Echoed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<link::Linked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cold: Option<cold::Cold>,
 }
 
 fn main() -> ExitCode {
@@ -113,6 +137,9 @@ fn run(arguments: &Arguments) -> io::Result<Report> {
         act: None,
         log: None,
         serve: None,
+        echo: None,
+        link: None,
+        cold: None,
     };
     if wanted(Benchmark::Tick) {
         report.tick = Some(tick::run(folder.path(), arguments.objects, arguments.quick)?);
@@ -140,7 +167,35 @@ fn run(arguments: &Arguments) -> io::Result<Report> {
             quick: arguments.quick,
         })?);
     }
+    let Arguments { guests, nats_server, quick, .. } = arguments;
+    if wanted(Benchmark::Echo) && arguments.has(Benchmark::Echo, &[guests, nats_server])? {
+        let folder = tempfile::tempdir_in(&arguments.dir)?;
+        let setup = echo::Setup { folder: folder.path(), guests, nats_server, quick: *quick };
+        report.echo = Some(echo::run(&setup)?);
+    }
+    if wanted(Benchmark::Link) && arguments.has(Benchmark::Link, &[guests])? {
+        let folder = tempfile::tempdir_in(&arguments.dir)?;
+        report.link = Some(link::run(folder.path(), guests, *quick)?);
+    }
+    if wanted(Benchmark::Cold) && arguments.has(Benchmark::Cold, &[guests])? {
+        let folder = tempfile::tempdir_in(&arguments.dir)?;
+        report.cold = Some(cold::run(folder.path(), guests, *quick)?);
+    }
     Ok(report)
+}
+
+impl Arguments {
+    /// Whether all is there that a benchmark takes. One that was asked for by name is not left out in silence.
+    fn has(&self, benchmark: Benchmark, takes: &[&PathBuf]) -> io::Result<bool> {
+        let Some(missing) = takes.iter().find(|path| !path.exists()) else { return Ok(true) };
+        let name = benchmark.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let what = format!("`{name}` needs {}, which `cargo xtask interop` makes", missing.display());
+        if self.benchmarks.contains(&benchmark) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, what));
+        }
+        eprintln!("abide-bench: {what}: it is left out");
+        Ok(false)
+    }
 }
 
 impl fmt::Display for Report {
@@ -163,6 +218,15 @@ impl fmt::Display for Report {
         }
         if let Some(serve) = &self.serve {
             writeln!(f, "\nserve\n{serve}")?;
+        }
+        if let Some(echo) = &self.echo {
+            writeln!(f, "\necho\n{echo}")?;
+        }
+        if let Some(link) = &self.link {
+            writeln!(f, "\nlink\n{link}")?;
+        }
+        if let Some(cold) = &self.cold {
+            writeln!(f, "\ncold\n{cold}")?;
         }
         Ok(())
     }

@@ -140,6 +140,15 @@ fn until(mut command: Command, holds: fn(&str) -> bool) -> io::Result<Duration> 
 /// A process that does not outlive its use.
 pub(crate) struct Ended(pub(crate) Child);
 
+impl Ended {
+    /// Starts a program that says nothing here.
+    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        child.map(Self).map_err(|error| io::Error::new(error.kind(), format!("`{program}`: {error}")))
+    }
+}
+
 impl Drop for Ended {
     fn drop(&mut self) {
         // Either call fails only where it has ended already.

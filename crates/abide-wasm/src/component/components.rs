@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
+use wasmtime::Engine;
 
 use super::blobstore::Blobs;
 use super::engine::{Machine, Shared};
@@ -356,6 +357,12 @@ impl Components {
     /// Waits for something of the runtime's. Not to be called on one of its own threads.
     pub fn wait<T>(&self, later: impl Future<Output = T>) -> T {
         self.handle.block_on(later)
+    }
+
+    /// The engine, for benchmarks that compare with it.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.inner.machine.engine
     }
 
     fn changing(&self) -> std::sync::MutexGuard<'_, ()> {
