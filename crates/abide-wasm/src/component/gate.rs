@@ -1,5 +1,6 @@
 //! How many calls run at once: a bound that can be changed while calls run.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -35,8 +36,9 @@ impl Gate {
     /// Waits until there is room.
     pub(crate) async fn enter(self: &Arc<Self>) -> Pass {
         loop {
-            // Asked for before looking, so that nobody leaves unseen in between.
-            let left = self.left.notified();
+            // In the queue before looking, so that nobody leaves unseen in between, and of two that leave at once neither does.
+            let mut left = pin!(self.left.notified());
+            left.as_mut().enable();
             if let Some(pass) = self.try_enter() {
                 return pass;
             }
