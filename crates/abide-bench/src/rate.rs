@@ -48,15 +48,15 @@ pub(crate) fn compare<T>(
     rounds: u32,
     mut round: impl FnMut(&T) -> io::Result<Rate>,
 ) -> io::Result<Compared> {
-    let [subject, other] = &sides;
+    let [subject, other] = sides;
     let (mut subjects, mut others) = (Vec::new(), Vec::new());
     for number in 0..=rounds {
         let (own, its) = if number % 2 == 0 {
-            let own = round(subject)?;
-            (own, round(other)?)
+            let own = round(&subject)?;
+            (own, round(&other)?)
         } else {
-            let its = round(other)?;
-            (round(subject)?, its)
+            let its = round(&other)?;
+            (round(&subject)?, its)
         };
         if number > 0 {
             subjects.push(own);
