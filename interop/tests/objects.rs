@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use async_nats::{Request, RequestErrorKind};
 use futures::StreamExt as _;
 use interop::{Lattice, PATIENCE, Running, free_port, yes};
 use serde_json::{Value as Json, json};
@@ -99,6 +100,20 @@ fn until(lattice: &Lattice, name: &str, id: &str, holds: impl Fn(&Json) -> bool)
     }
 }
 
+/// Sends a message once somebody listens.
+async fn heard(nats: &async_nats::Client, subject: &'static str, body: &'static [u8]) {
+    let start = Instant::now();
+    loop {
+        let request = Request::new().payload(body.into()).timeout(Some(Duration::from_millis(100)));
+        match nats.send_request(subject, request).await {
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => {}
+            // It has gone to who listens, and he does not answer.
+            _ => return,
+        }
+        assert!(start.elapsed() < PATIENCE, "nobody listens on {subject}");
+    }
+}
+
 fn verified(lattice: &Lattice, name: &str) {
     let output = lattice.abide(&["verify"], name).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -115,11 +130,11 @@ async fn messages_become_observations_and_effects_become_messages() {
     let mut tower = nats.subscribe("plant.tower").await.unwrap();
     nats.flush().await.unwrap();
 
-    nats.publish("plant.north.level", r#"{"now": {"level": 42000}}"#.into()).await.unwrap();
+    heard(&nats, "plant.north.level", br#"{"now": {"level": 42000}}"#).await;
     until(&lattice, "plant", "north", |memory| memory["level"] == 42.0);
     // {"tank": "south", "level": 17.5}
     let cbor = b"\xa2\x64tank\x65south\x65level\xf9\x4c\x60";
-    nats.publish("meters.a.b", cbor.to_vec().into()).await.unwrap();
+    heard(&nats, "meters.a.b", cbor).await;
     until(&lattice, "plant", "south", |memory| memory["level"] == 17.5);
     // What is none is said, and costs nothing else.
     nats.publish("plant.west.level", r#"{"now": {"level": 1}}"#.into()).await.unwrap();

@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle as Task;
+use tokio::task::{JoinHandle as Task, unconstrained};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::control::{
@@ -449,7 +449,7 @@ impl Member {
             };
             let (inlet, mut outlet) = queue(REQUESTS_MAX, REQUEST);
             let reserved = Reserved::new(lattice, &self.prefix);
-            tokio::spawn(let_in(come, inlet, self.client.clone(), reserved));
+            tokio::spawn(unconstrained(let_in(come, inlet, self.client.clone(), reserved)));
             all.push(poll_fn(move |context| outlet.poll_recv(context)).boxed());
         }
         Ok(all)

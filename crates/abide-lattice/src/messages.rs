@@ -10,7 +10,7 @@ use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::timeout;
 
 use crate::queue::queue;
@@ -193,13 +193,13 @@ impl Messages {
         .map_err(|error| error.to_string())?;
         let (inlet, mut outlet) = queue(WAITING_MAX, EACH);
         let (dropped, subject) = (self.dropped.clone(), subject.to_owned());
-        let coming = self.runtime.spawn(async move {
+        let coming = self.runtime.spawn(unconstrained(async move {
             while let Some(message) = messages.next().await {
                 if inlet.put(message).is_err() {
                     dropped.count(&subject);
                 }
             }
-        });
+        }));
         let taking = tokio::spawn(async move {
             while let Some(waiting) = outlet.recv().await {
                 deliver(waiting.message.clone().into()).await;

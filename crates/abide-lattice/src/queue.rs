@@ -1,4 +1,7 @@
 //! What waits for whoever takes it: so many bytes at most, since whoever sends does not wait.
+//!
+//! What fills a queue is not to be held up: before it the client of NATS has a queue of its own, of messages and not of bytes, which
+//! grows where its connection reads more in a turn than is taken off it in one. So it runs unconstrained, until there is nothing to take.
 
 use std::sync::Arc;
 
@@ -36,15 +39,17 @@ impl Inlet {
     ///
     /// # Errors
     /// The message, where there is no room for it, or nobody takes any more.
-    pub(crate) fn put(&self, message: Message) -> Result<(), Box<Message>> {
+    pub(crate) fn put(&self, mut message: Message) -> Result<(), Box<Message>> {
         let size = u32::try_from(message.length).unwrap_or(u32::MAX).saturating_add(self.each);
         // One that is larger than all of the room has it for itself.
         let place = Arc::clone(&self.room).try_acquire_many_owned(size.min(self.bytes_max));
         match place {
-            Ok(place) => self
-                .sender
-                .send(Waiting { message, _room: place })
-                .map_err(|unsent| Box::new(unsent.0.message)),
+            Ok(place) => {
+                // As it came it is a part of all that was read with it, and keeps that.
+                message.payload = message.payload.to_vec().into();
+                let sent = self.sender.send(Waiting { message, _room: place });
+                sent.map_err(|unsent| Box::new(unsent.0.message))
+            }
             Err(_) => Err(Box::new(message)),
         }
     }
