@@ -325,7 +325,11 @@ async fn a_component_steers_objects_of_another_host_where_a_link_lets_it() {
     assert!(start.elapsed() < Duration::from_secs(15));
     verified(&lattice, "guards");
     let guards = lattice.host_with("guards", true, &["guards.yaml"]);
-    assert_eq!(ask("GET", "/guards/ewr", "").0, 200);
+    // Once it has joined.
+    let start = Instant::now();
+    while ask("GET", "/guards/ewr", "").0 != 200 {
+        assert!(start.elapsed() < PATIENCE, "the guard is not found again");
+    }
     stop(guards);
     stop(panel);
 }
